@@ -1,0 +1,190 @@
+//! The account of a run and the byte budget of pictures in hand.
+//!
+//! Invariant 2 in memory: `chosen = kept + refused(reason) + in_hand`. A picture is chosen by taking an
+//! [`InHand`] token; the token can only leave by [`InHand::kept`], [`InHand::refused`] or by being
+//! dropped, which counts as refused. So the sum holds by construction, whoever forgets a picture.
+//!
+//! The token also carries the picture's share of the byte budget, so that no queue downstream can fill
+//! and nobody downstream waits or drops.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a chosen picture was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The byte budget was used up: disk or encoder are behind the cameras.
+    Busy,
+    /// The frame could not be decoded or encoded.
+    Broken,
+    /// The disk failed.
+    Storage,
+    /// The disk is full and nothing may be evicted.
+    DiskFull,
+    /// The agent stopped before the picture was durable.
+    Stopping,
+}
+
+impl Refusal {
+    /// All reasons, in the order of [`Sums::refused`].
+    pub const ALL: [Self; 5] =
+        [Self::Busy, Self::Broken, Self::Storage, Self::DiskFull, Self::Stopping];
+
+    /// The word used in status and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Broken => "broken",
+            Self::Storage => "storage",
+            Self::DiskFull => "disk_full",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// One consistent reading of the run's account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Pictures that the triggers chose.
+    pub chosen: u64,
+    /// Pictures that are durable.
+    pub kept: u64,
+    /// Pictures refused, by reason, in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
+    /// Pictures between choice and answer.
+    pub in_hand: u64,
+    /// Bytes of the budget in use.
+    pub bytes: u64,
+}
+
+impl Sums {
+    /// Refused pictures over all reasons.
+    #[must_use]
+    pub fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// Invariant 2, first sum.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.chosen == self.kept + self.refused_total() + self.in_hand
+    }
+}
+
+/// The run's account; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Account {
+    inner: Arc<Mutex<Sums>>,
+    limit: u64,
+}
+
+impl Account {
+    /// An empty account with a budget of `limit` bytes in hand.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self { inner: Arc::new(Mutex::new(Sums::default())), limit }
+    }
+
+    /// Counts a choice and takes `bytes` of the budget, or counts it refused(busy) and gives `None`.
+    #[must_use]
+    pub fn choose(&self, bytes: u64) -> Option<InHand> {
+        self.with(|s| {
+            s.chosen += 1;
+            if s.bytes + bytes > self.limit {
+                s.refused[Refusal::Busy as usize] += 1;
+                return None;
+            }
+            s.bytes += bytes;
+            s.in_hand += 1;
+            Some(InHand { account: self.clone(), bytes, open: true })
+        })
+    }
+
+    /// One consistent reading.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        self.with(|s| *s)
+    }
+
+    /// Bytes of the budget.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Sums) -> T) -> T {
+        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A chosen picture's place in the account and its share of the byte budget.
+#[derive(Debug)]
+pub struct InHand {
+    account: Account,
+    bytes: u64,
+    open: bool,
+}
+
+impl InHand {
+    /// Shrinks (or grows) the share to what the picture now takes; never refuses.
+    pub fn resize(&mut self, bytes: u64) {
+        self.account.with(|s| s.bytes = s.bytes - self.bytes + bytes);
+        self.bytes = bytes;
+    }
+
+    /// The picture is durable.
+    pub fn kept(mut self) {
+        self.close(|s| s.kept += 1);
+    }
+
+    /// The picture is given up.
+    pub fn refused(mut self, why: Refusal) {
+        self.close(|s| s.refused[why as usize] += 1);
+    }
+
+    fn close(&mut self, f: impl FnOnce(&mut Sums)) {
+        self.open = false;
+        self.account.with(|s| {
+            s.in_hand -= 1;
+            s.bytes -= self.bytes;
+            f(s);
+        });
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if self.open {
+            self.close(|s| s.refused[Refusal::Stopping as usize] += 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_out_keeps_the_sum() {
+        let account = Account::new(100);
+        let a = account.choose(40).unwrap();
+        let b = account.choose(40).unwrap();
+        assert!(account.choose(40).is_none());
+        let mut c = account.choose(20).unwrap();
+        c.resize(5);
+        assert_eq!(account.sums().bytes, 85);
+        a.kept();
+        b.refused(Refusal::Storage);
+        assert!(account.sums().holds());
+        drop(c);
+        let s = account.sums();
+        assert!(s.holds());
+        assert_eq!(
+            (s.chosen, s.kept, s.refused, s.in_hand, s.bytes),
+            (4, 1, [1, 0, 1, 0, 1], 0, 0)
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Composition root: builds, spawns, stops in order; the only file that knows everyone.

@@ -1,0 +1,1 @@
+//! Backoff: full jitter and the breaker. Pure: randomness is passed in.

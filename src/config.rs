@@ -1,0 +1,1 @@
+//! Configuration: one strict TOML file, validated into each part's own settings.

@@ -1,0 +1,105 @@
+//! The object contract: everything a serverless function gets to see of a picture.
+//!
+//! [`Facts`] is what the device knows of one picture. It is written into the spool file's trailer, and
+//! the object's key ([`key`]) and metadata ([`metadata`]) are pure functions of it and of the wall
+//! time that the boot record gives to pictures taken before the clock was trusted. Pure: no I/O.
+
+pub mod key;
+pub mod metadata;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{BootId, BootTime, WallTime};
+use crate::frame::Stamp;
+
+/// Version of the contract, as told in the metadata and the trailer.
+pub const VERSION: u32 = 1;
+
+/// Why a picture was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// The first pass saw motion.
+    Motion,
+    /// A fixed time went by.
+    Interval,
+    /// An operator asked.
+    Command,
+    /// Another program on the device asked.
+    External,
+    /// A time of day came.
+    Schedule,
+}
+
+impl Trigger {
+    /// The word used in keys, metadata and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Motion => "motion",
+            Self::Interval => "interval",
+            Self::Command => "command",
+            Self::External => "external",
+            Self::Schedule => "schedule",
+        }
+    }
+}
+
+/// What a picture is worth when the spool runs out of room; lower is evicted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Taken because time went by.
+    Interval,
+    /// One of an event's pictures.
+    Event,
+    /// An event's best or only picture, or one that somebody asked for.
+    Best,
+}
+
+/// All that is known of one picture when it is written. Field names are the trailer's JSON names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Kernel boot id of the boot in which the picture was taken.
+    pub boot: BootId,
+    /// The device's picture counter; unique for ever.
+    pub seq: u64,
+    /// Capture time, CLOCK_BOOTTIME nanoseconds.
+    pub captured: BootTime,
+    /// Who stamped `captured`.
+    pub stamp: Stamp,
+    /// Capture wall time, when the clock was trusted at capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall: Option<WallTime>,
+    /// Device id.
+    pub device: String,
+    /// Camera name, `[a-z0-9-]{1,32}`.
+    pub camera: String,
+    /// Why it was taken.
+    pub trigger: Trigger,
+    /// Event it belongs to: `{boot8}-{hex ms}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// True on an event's last picture, where that is known when it is taken.
+    #[serde(default)]
+    pub event_final: bool,
+    /// Command that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Its worth.
+    pub class: Class,
+    /// MIME type of the object.
+    pub content_type: String,
+    /// Object length in bytes.
+    pub len: u64,
+    /// SHA-256 of the object, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Further metadata: site, labels, motion score and box, sharpness, agent version.
+    #[serde(default)]
+    pub meta: BTreeMap<String, String>,
+    /// Key template with the device's own fields (`{device}`, `{site}`, `{tenant}`, `{label:…}`,
+    /// `{shard}`) already filled in.
+    pub key_template: String,
+}

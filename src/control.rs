@@ -1,0 +1,1 @@
+//! Control: what operators and other programs on the device may ask for.

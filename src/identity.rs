@@ -1,0 +1,1 @@
+//! Identity: device id, hardware fingerprint, labels.

@@ -1,0 +1,28 @@
+//! Vedette, the sensor agent on a smart camera.
+//!
+//! Reading order: [`frame`], [`clock`], [`contract`], [`account`] are the words everyone shares;
+//! `camera` lends frames, `capture` runs a camera's thread, `firstpass` decides, `still` makes the
+//! picture, `spool` holds it, `grant` signs for it, `upload` sends it; `agent` puts them together and
+//! `cli` is what people call.
+
+pub mod account;
+pub mod agent;
+pub mod backoff;
+pub mod camera;
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod contract;
+pub mod control;
+pub mod firstpass;
+pub mod frame;
+pub mod grant;
+pub mod health;
+pub mod identity;
+pub mod log;
+pub mod spool;
+pub mod status;
+pub mod still;
+pub mod sys;
+pub mod upload;

@@ -1,0 +1,1 @@
+//! Logging: journald when present, else stderr; repeats are rate-limited, secrets never get here.

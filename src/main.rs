@@ -1,0 +1,3 @@
+//! The `vedette` binary: parse, dispatch, exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The few system calls without a safe wrapper.
