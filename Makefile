@@ -1,0 +1,41 @@
+# The one entry for people. `make` alone says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check doc bench soak device-smoke minimal-debian
+
+help: ## what can be made
+	@echo 'Vedette, the sensor agent on a smart camera'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Options for the demo: make demo DEMO="--for 1m --device /dev/video0"'
+
+demo: ## build, and watch Vedette do its job on a synthetic street
+	@tools/setup demo
+	@cargo run --locked --profile demo --bin vedette -- demo $(DEMO)
+
+test: ## run every test, against real servers that the tests start themselves
+	@tools/setup test
+	@tools/run-tests $(TESTS)
+
+check: ## what a change must pass besides the tests: format, lints, licences, unit, scripts
+	@tools/check
+
+doc: ## the library's documentation, with private items
+	cargo doc --locked --no-deps --document-private-items
+
+bench: ## the figures of docs/benchmarks.md, each beside its peer in the same run
+	@tools/setup bench
+	@benches/peers/run
+	@benches/put/run
+
+soak: ## ten minutes of 1080p uploads; prints memory and its slope
+	@tools/setup bench
+	@benches/soak/run
+
+device-smoke: ## a whole camera device in a virtual machine: V4L2 driver, systemd, the agent
+	@tools/setup device
+	@tests/device/smoke
+
+minimal-debian: ## `make demo` and `make test` in a bare Debian, to prove that no install step is missing
+	@tools/minimal-debian
