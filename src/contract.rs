@@ -9,6 +9,8 @@ pub mod metadata;
 
 use std::collections::BTreeMap;
 
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{BootId, BootTime, WallTime};
@@ -102,4 +104,55 @@ pub struct Facts {
     /// Key template with the device's own fields (`{device}`, `{site}`, `{tenant}`, `{label:…}`,
     /// `{shard}`) already filled in.
     pub key_template: String,
+}
+
+/// The UTC calendar time of a wall time; `None` before 1970 and after 9999, which no right clock says.
+/// Keys, metadata and EXIF all ask here, so they agree on what counts as known.
+#[must_use]
+pub fn calendar(wall: WallTime) -> Option<DateTime> {
+    if wall.0 < 0 {
+        return None;
+    }
+    let stamp = jiff::Timestamp::from_millisecond(wall.0).ok()?;
+    Some(Offset::UTC.to_datetime(stamp))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A picture as the still thread would describe it.
+    pub(crate) fn facts() -> Facts {
+        Facts {
+            boot: BootId("0f3c9a52-1111-2222-3333-444455556666".into()),
+            seq: 42,
+            captured: BootTime(7_500_000_000),
+            stamp: Stamp::Driver,
+            wall: Some(WallTime(1_795_342_530_123)),
+            device: "porch-1".into(),
+            camera: "front".into(),
+            trigger: Trigger::Motion,
+            event: Some("0f3c9a52-1d4c".into()),
+            event_final: false,
+            command: None,
+            class: Class::Event,
+            content_type: "image/jpeg".into(),
+            len: 1234,
+            sha256: "ab".repeat(32),
+            meta: BTreeMap::new(),
+            key_template: key::DEFAULT_TEMPLATE.into(),
+        }
+    }
+
+    #[test]
+    fn only_wall_times_that_a_right_clock_says_have_a_calendar_time() {
+        assert_eq!(
+            calendar(WallTime(1_795_342_530_123)).unwrap().to_string(),
+            "2026-11-22T10:15:30.123"
+        );
+        assert!(calendar(WallTime(0)).is_some());
+        for absurd in [-1, i64::MIN, i64::MAX, 253_402_300_800_000] {
+            assert_eq!(calendar(WallTime(absurd)), None, "{absurd}");
+        }
+    }
 }
