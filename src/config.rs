@@ -1,1 +1,220 @@
-//! Configuration: one strict TOML file, validated into each part's own settings.
+//! Configuration: one strict TOML file, every mistake told at once with its line and its remedy, and
+//! the last good file for when the present one is broken.
+//!
+//! The way of a file: TOML text → `toml`'s tree with places → `shape` (against the schema generated
+//! from `raw`; `${…}` expanded by `expand`) → `raw` tables → `validate` → [`Config`], which is made of
+//! the settings types of the parts. Called by the agent (start, reload) and by `check`.
+//!
+//! - Nothing in a file can panic or hang this; files above 1 MiB are refused.
+//! - No secret is in the file: credentials stand in a file of their own (`credentials`), which may be a
+//!   systemd credential. A secret written here by mistake is blotted out of every message.
+//! - Relative paths are relative to the file's own directory, whatever the working directory.
+//! - Invariant 7: after one good start a broken file, or a vanished credentials file, never stops
+//!   capture: [`load`] gives the last good one with a warning. Only without one it fails, and the
+//!   process ends with [`EX_CONFIG`].
+//! - The last good file lives in the *state directory*, not in the spool: the spool's place is in the
+//!   file that is broken. The state directory comes from `--state-dir`, else `$STATE_DIRECTORY`
+//!   (systemd), else `/var/lib/vedette`.
+
+pub mod cost;
+pub mod credentials;
+pub mod errors;
+pub mod expand;
+mod last_good;
+mod place;
+mod raw;
+mod schema;
+mod shape;
+pub mod store;
+pub mod units;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::TrustPolicy;
+use crate::identity::{Identity, Roots};
+use crate::{capture, spool, upload};
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use last_good::{LastGood, Loaded, load, remember};
+pub use schema::{schema, schema_json};
+
+/// Exit code for a configuration that cannot be used and no last good one (`sysexits.h`).
+pub const EX_CONFIG: u8 = 78;
+
+/// Where the configuration is looked for.
+pub const DEFAULT_PATH: &str = "/etc/vedette/vedette.toml";
+
+/// Where state lives when nobody says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/vedette";
+
+/// Largest file that is read.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A checked configuration, in the settings types of the parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Device id, hardware fingerprint, clone.
+    pub identity: Identity,
+    /// Site, if any.
+    pub site: Option<String>,
+    /// Tenant, if any.
+    pub tenant: Option<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Cameras, by name in alphabetical order; at least one.
+    pub cameras: Vec<capture::Settings>,
+    /// Where pictures wait.
+    pub spool: spool::Settings,
+    /// Where pictures go.
+    pub upload: upload::Settings,
+    /// Bytes of pictures between choice and disk.
+    pub in_hand: u64,
+    /// Whom to believe about the time.
+    pub trust: TrustPolicy,
+    /// Logs.
+    pub log: LogSettings,
+    /// Unix socket of `vedette status`.
+    pub control_socket: PathBuf,
+    /// The file this was read from (for a last good one: the file it was remembered from).
+    pub source: PathBuf,
+}
+
+impl Config {
+    /// What a reload cannot change: the names of the keys that differ; empty when all can be applied.
+    #[must_use]
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        let checks = [
+            ("device.id", self.identity.device != new.identity.device),
+            ("spool.path", self.spool.path != new.spool.path),
+            ("memory.in_hand", self.in_hand != new.in_hand),
+            ("control.socket", self.control_socket != new.control_socket),
+        ];
+        checks.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// Logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Least level that is logged.
+    pub level: LogLevel,
+    /// Shape of a line.
+    pub format: LogFormat,
+}
+
+/// Least level that is logged.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[schemars(transform = plain_words)]
+pub enum LogLevel {
+    /// Something failed and a person should look.
+    Error,
+    /// Something failed and is being dealt with.
+    Warn,
+    /// What happens, a few lines an hour.
+    #[default]
+    Info,
+    /// What is decided.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(transform = plain_words)]
+pub enum LogFormat {
+    /// journald where stderr is the journal, else text.
+    #[default]
+    Auto,
+    /// journald's own protocol.
+    Journald,
+    /// Lines for people, on stderr.
+    Text,
+    /// One JSON object a line, on stderr.
+    Json,
+}
+
+/// What a configuration depends on besides its text; injectable, so that tests need no environment.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Directory of the pinned identity and the last good configuration.
+    pub state_dir: PathBuf,
+    /// systemd's credentials directory, where relative names of secret files are looked up first.
+    pub credentials_dir: Option<PathBuf>,
+    /// Where `/proc` and `/sys` are.
+    pub roots: Roots,
+}
+
+impl Context {
+    /// The process's own surroundings; `state_dir` is what `--state-dir` said.
+    #[must_use]
+    pub fn from_env(state_dir: Option<PathBuf>) -> Self {
+        // systemd gives a list with `:`; the unit names one directory.
+        let first = |v: std::ffi::OsString| std::env::split_paths(&v).next();
+        let from_systemd = || std::env::var_os("STATE_DIRECTORY").and_then(first);
+        Self {
+            state_dir: state_dir.or_else(from_systemd).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            credentials_dir: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            roots: Roots::default(),
+        }
+    }
+}
+
+/// Reads and checks `text` as the file `path` (which need not exist). Opens the credentials,
+/// certificate and CA files that it names; writes nothing.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn parse(text: &str, path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
+    validate::config(text, path, context, validate::Files::MustBeReadable).map(|(config, _)| config)
+}
+
+/// Reads and checks the file at `path`: what `vedette check` does, without the last good one.
+///
+/// # Errors
+/// Every mistake that was found, or that the file cannot be read.
+pub fn check(path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
+    parse(&read(path)?, path, context)
+}
+
+/// The text of the file.
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    use std::io::Read;
+    let whole = |what: String, help: &str| ConfigErrors::whole(path, what, help);
+    let unreadable = |error: std::io::Error| {
+        whole(
+            format!("cannot read the configuration: {error}"),
+            "give its path with `--config`, or write one: config/examples has short ones",
+        )
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(whole(
+            "the configuration is larger than 1 MiB".into(),
+            "is this the right file?",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        whole(format!("the configuration is not UTF-8 (byte {at})"), "save it as UTF-8")
+    })
+}
+
+/// `oneOf` of documented constants becomes a plain `enum`, as the other words of the file.
+fn plain_words(schema: &mut schemars::Schema) {
+    let Some(options) = schema.remove("oneOf") else { return };
+    let words = options.as_array().into_iter().flatten().filter_map(|o| o.get("const")).cloned();
+    schema.insert("enum".into(), words.collect());
+    schema.insert("type".into(), "string".into());
+}

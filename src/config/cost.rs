@@ -1,0 +1,239 @@
+//! What a configuration will cost: PUTs, bytes, flash, memory. Pure.
+//!
+//! `vedette check` prints it, because nobody sees from `interval = "1s"` that it is 2.6 million PUTs
+//! a month. Intervals are exact; how much moves in front of a camera is not known, so the number of
+//! events is an assumption, and it is printed with the result.
+
+use std::fmt;
+
+use super::Config;
+use crate::camera::{Pace, Source};
+use crate::capture;
+use crate::firstpass::trigger::{EventSettings, Keep};
+use crate::frame::PixelFormat;
+
+/// What cannot be known from the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assumptions {
+    /// Events a day and camera.
+    pub events_per_day: f64,
+    /// Length of an event in seconds, post-event time included.
+    pub event_seconds: f64,
+    /// Size of frames whose size the file does not tell.
+    pub frame_size: (u32, u32),
+    /// Frames a second of cameras that the file does not set.
+    pub fps: f64,
+}
+
+impl Default for Assumptions {
+    fn default() -> Self {
+        Self { events_per_day: 200.0, event_seconds: 20.0, frame_size: (1920, 1080), fps: 15.0 }
+    }
+}
+
+/// Seconds in a day.
+const DAY: f64 = 86_400.0;
+
+/// Device bytes for each byte of a picture that is spooled, uploaded and removed: 1.5 for single
+/// pictures of 100 KB on ext4, 1.25 in bursts (the design's limits, measured below them).
+const FLASH_FACTOR: f64 = 1.5;
+
+/// Memory of the process itself with one camera, by the design's limit.
+const BASE: u64 = 12_000_000;
+
+/// The newest pictures' bytes, kept so that a fresh upload reads no file.
+const WARM: u64 = 4 << 20;
+
+/// Frames that a driver has mapped for each camera.
+const DRIVER_BUFFERS: u64 = 4;
+
+/// What it costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Uploads a day.
+    pub puts_per_day: f64,
+    /// Bytes uploaded a day.
+    pub bytes_per_day: f64,
+    /// Bytes written to the flash a day.
+    pub flash_bytes_per_day: f64,
+    /// Most memory, in bytes.
+    pub memory_bytes: u64,
+    /// One line for each camera and each sum, for people.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// Reckons what `config` will cost.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "estimates, printed with two digits")]
+pub fn cost(config: &Config, assume: Assumptions) -> Cost {
+    let (mut puts, mut bytes, mut buffers, mut lines) = (0.0, 0.0, 0, Vec::new());
+    for camera in &config.cameras {
+        let size = picture_bytes(camera, assume);
+        let (interval, events) = (interval_puts(camera), event_puts(camera, assume));
+        puts += interval + events;
+        bytes += (interval + events) * size;
+        buffers += DRIVER_BUFFERS * frame_bytes(&camera.source);
+        lines.push(format!(
+            "camera {}: {} pictures a day by interval, {} by motion, about {} each",
+            camera.profile.camera,
+            count(interval),
+            count(events),
+            si(size)
+        ));
+    }
+    let flash = bytes * FLASH_FACTOR;
+    let memory = BASE + config.in_hand + WARM + buffers;
+    lines.push(format!("{} PUTs a day ({} a month)", count(puts), count(puts * 30.0)));
+    lines.push(format!("{} uploaded a day ({} a month)", si(bytes), si(bytes * 30.0)));
+    lines.push(format!(
+        "{} written to flash a day, at most ({FLASH_FACTOR} bytes for each)",
+        si(flash)
+    ));
+    lines.push(format!(
+        "{} memory, at most: {} in hand, {} kept warm, {} camera buffers, {} for the rest",
+        si(memory as f64),
+        si(config.in_hand as f64),
+        si(WARM as f64),
+        si(buffers as f64),
+        si(BASE as f64)
+    ));
+    lines.push(full_spool(config, bytes));
+    lines.push(format!(
+        "assumed: {} events a day and camera, {} s each; picture sizes by resolution and quality",
+        count(assume.events_per_day),
+        assume.event_seconds
+    ));
+    Cost {
+        puts_per_day: puts,
+        bytes_per_day: bytes,
+        flash_bytes_per_day: flash,
+        memory_bytes: memory,
+        lines,
+    }
+}
+
+/// Bytes of one frame in the largest case that is usual: all of a raw frame; for MJPEG half a byte a
+/// pixel, which is more than cameras send at their best quality.
+#[must_use]
+pub fn frame_bytes(source: &Source) -> u64 {
+    let ((width, height), format) = shape(source, Assumptions::default());
+    let pixels = u64::from(width) * u64::from(height);
+    match format {
+        PixelFormat::Mjpeg => pixels / 2,
+        PixelFormat::Yuyv => pixels * 2,
+    }
+}
+
+fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {
+    match source {
+        Source::V4l2(v) => {
+            (v.size.unwrap_or(assume.frame_size), v.format.unwrap_or(PixelFormat::Mjpeg))
+        }
+        Source::Files(f) => {
+            let format = if f.size.is_some() { PixelFormat::Yuyv } else { PixelFormat::Mjpeg };
+            (f.size.unwrap_or(assume.frame_size), format)
+        }
+        Source::Scene(s) => (s.size, s.format),
+    }
+}
+
+/// Estimated bytes of a stored picture: bits a pixel grow with quality about as 0.06 bytes at 50,
+/// 0.10 at 75, 0.15 at 85, 0.30 at 95 for street scenes; a camera's own MJPEG counts as 85.
+fn picture_bytes(camera: &capture::Settings, assume: Assumptions) -> f64 {
+    let ((width, height), format) = shape(&camera.source, assume);
+    let passed_on = format == PixelFormat::Mjpeg && camera.profile.masks.is_empty();
+    let quality = if passed_on { 85 } else { camera.profile.quality };
+    let bytes_per_pixel = match quality {
+        0..=60 => 0.06,
+        61..=80 => 0.10,
+        81..=90 => 0.15,
+        _ => 0.30,
+    };
+    f64::from(width) * f64::from(height) * bytes_per_pixel
+}
+
+fn interval_puts(camera: &capture::Settings) -> f64 {
+    camera.interval.map_or(0.0, |every| DAY / every.as_secs_f64())
+}
+
+fn event_puts(camera: &capture::Settings, assume: Assumptions) -> f64 {
+    let Some((_, events)) = &camera.motion else { return 0.0 };
+    assume.events_per_day * pictures_an_event(events, analysed_fps(camera, assume), assume)
+}
+
+fn pictures_an_event(events: &EventSettings, fps: f64, assume: Assumptions) -> f64 {
+    match events.keep {
+        Keep::First => 1.0,
+        Keep::Every(every) => (assume.event_seconds / every.as_secs_f64()).floor() + 1.0,
+        Keep::All => assume.event_seconds * fps,
+    }
+}
+
+fn analysed_fps(camera: &capture::Settings, assume: Assumptions) -> f64 {
+    let fps = match &camera.source {
+        Source::V4l2(v) => v.fps.map_or(assume.fps, f64::from),
+        Source::Files(f) => rate(f.pace, assume.fps),
+        Source::Scene(s) => rate(s.pace, s.fps),
+    };
+    camera.analyse_fps.map_or(fps, |most| fps.min(most))
+}
+
+fn rate(pace: Pace, own: f64) -> f64 {
+    if let Pace::Rate(fps) = pace { fps } else { own }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "an estimate in days")]
+fn full_spool(config: &Config, bytes_per_day: f64) -> String {
+    let max = config.spool.max_bytes as f64;
+    let room = format!("spool of {}", si(max));
+    if bytes_per_day <= 0.0 {
+        return room;
+    }
+    format!("{room}: full after {:.1} days without the store", max / bytes_per_day)
+}
+
+fn count(n: f64) -> String {
+    let whole = format!("{n:.0}");
+    let groups: Vec<_> = whole.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+/// A number of bytes with the decimal unit that fits.
+fn si(bytes: f64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    match units.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) if bytes / size < 10.0 => format!("{:.1} {unit}", bytes / size),
+        Some((size, unit)) => format!("{:.0} {unit}", bytes / size),
+        None => format!("{bytes:.0} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_grouped() {
+        assert_eq!((count(1_234_567.4), si(2_500_000.0)), ("1,234,567".into(), "2.5 MB".into()));
+        assert_eq!((count(12.0), si(31e9), si(12.0)), ("12".into(), "31 GB".into(), "12 B".into()));
+    }
+
+    #[test]
+    fn an_event_costs_what_is_kept_of_it() {
+        let assume = Assumptions::default();
+        let puts = |keep| {
+            pictures_an_event(&EventSettings { keep, ..EventSettings::default() }, 10.0, assume)
+        };
+        let second = std::time::Duration::from_secs(1);
+        assert_eq!(
+            (puts(Keep::First), puts(Keep::Every(second)), puts(Keep::All)),
+            (1.0, 21.0, 200.0)
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! The tables of the file as they are written: the one place that names keys, defaults and ranges.
+//!
+//! The JSON schema is generated from these types, and `shape` holds a file against that schema; so a
+//! range or a format that is written here is checked, documented and offered by editors at once.
+//! Alternatives are optional sub-tables of which exactly one is present (`oneOf`), never tagged enums:
+//! those lose the place of an error. Meaning that no schema can say is checked in `validate`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::units::{Bytes, Pixels, Speed, Time};
+
+/// Configuration of Vedette, the sensor agent on a smart camera.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Root {
+    /// Who this device is.
+    #[serde(default)]
+    pub(crate) device: Device,
+    /// The cameras, by name: `[camera.front]`.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"}))]
+    pub(crate) camera: BTreeMap<String, Camera>,
+    /// Where pictures go; exactly one of `s3` and `dir`.
+    pub(crate) destination: Destination,
+    /// Where pictures wait on this device.
+    #[serde(default)]
+    pub(crate) spool: Spool,
+    /// Memory.
+    #[serde(default)]
+    pub(crate) memory: Memory,
+    /// The clock.
+    #[serde(default)]
+    pub(crate) clock: Clock,
+    /// Logs.
+    #[serde(default)]
+    pub(crate) log: Log,
+    /// Local control.
+    #[serde(default)]
+    pub(crate) control: Control,
+}
+
+/// Who this device is.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Device {
+    /// Device id: part of every key, and the name towards the broker. Default: the certificate's CN,
+    /// else a hash of the hardware serial, else generated; pinned at the first start.
+    #[schemars(extend("format" = "name", "pattern" = "^[a-z0-9-]{1,32}$"))]
+    pub(crate) id: Option<String>,
+    /// Where the device stands; `${site}` and `{site}` mean this.
+    #[schemars(extend("format" = "word", "pattern" = "^[A-Za-z0-9_.-]{1,64}$"))]
+    pub(crate) site: Option<String>,
+    /// Whose device it is; `{tenant}` in the key template.
+    #[schemars(extend("format" = "word", "pattern" = "^[A-Za-z0-9_.-]{1,64}$"))]
+    pub(crate) tenant: Option<String>,
+    /// PEM file with the device's certificate, whose CN is the device id.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Labels that every picture carries in its metadata; `{label:NAME}` in the key template.
+    #[schemars(extend(
+        "maxProperties" = 16,
+        "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"},
+        "additionalProperties" = {"type": "string", "format": "word", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
+    ))]
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// One camera; exactly one of `v4l2`, `files` and `scene`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["v4l2"]}, {"required": ["files"]}, {"required": ["scene"]}]))]
+pub(crate) struct Camera {
+    /// A V4L2 capture device: USB webcam, capture card, sensor with a kernel driver.
+    pub(crate) v4l2: Option<V4l2>,
+    /// Recorded frames.
+    pub(crate) files: Option<Files>,
+    /// The synthetic street.
+    pub(crate) scene: Option<Scene>,
+    /// Motion detection, on unless `enabled = false`.
+    #[serde(default)]
+    pub(crate) motion: Motion,
+    /// Take a picture every so often, whatever moves. Default: never.
+    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "365d"))]
+    pub(crate) interval: Option<Time>,
+    /// Analyse at most so many frames a second. Default: every frame.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub(crate) analyse_fps: Option<f64>,
+    /// Longest wait for a frame before the camera counts as silent.
+    #[serde(default = "five_seconds")]
+    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "60s"))]
+    pub(crate) frame_timeout: Time,
+    /// JPEG quality of raw or masked pictures; MJPEG without masks is kept as the camera made it.
+    #[serde(default = "quality")]
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) quality: u8,
+    /// Areas blackened in every picture before it is stored or shown.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub(crate) mask: Vec<Mask>,
+}
+
+/// A V4L2 capture device and what to ask of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct V4l2 {
+    /// Device node, best a stable name below `/dev/v4l/by-id`.
+    pub(crate) device: PathBuf,
+    /// Wanted size; the driver's nearest is taken. Default: the driver's own.
+    pub(crate) size: Option<Pixels>,
+    /// Wanted frames a second. Default: the driver's own.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) fps: Option<u32>,
+    /// Wanted format. Default: MJPEG where the camera has it, else YUYV.
+    pub(crate) format: Option<Format>,
+}
+
+/// Recorded frames.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Files {
+    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or a raw `.yuyv` file.
+    pub(crate) path: PathBuf,
+    /// Size of the frames; for `.yuyv` only, which does not tell it.
+    pub(crate) size: Option<Pixels>,
+    /// Speed: `own` as recorded, a rate such as `10fps`, or `fast`.
+    #[serde(default = "own")]
+    pub(crate) pace: Speed,
+    /// Begin again at the end.
+    #[serde(default)]
+    pub(crate) repeat: bool,
+}
+
+/// The synthetic street.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Scene {
+    /// Everything in the scene follows from this number.
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
+    pub(crate) seed: u64,
+    /// Size of the frames.
+    pub(crate) size: Pixels,
+    /// Frames a second of scene time.
+    #[schemars(range(min = 0.1, max = 240.0))]
+    pub(crate) fps: f64,
+    /// Format of the frames.
+    pub(crate) format: Format,
+    /// Speed: `own`, a rate such as `10fps`, or `fast`.
+    pub(crate) pace: Speed,
+    /// End after so many frames. Default: never.
+    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
+    pub(crate) frames: Option<u64>,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            size: Pixels(1280, 720),
+            fps: 15.0,
+            format: Format::Mjpeg,
+            pace: Speed(crate::camera::Pace::Own),
+            frames: None,
+        }
+    }
+}
+
+/// Motion detection and the events made of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Motion {
+    /// Look for motion.
+    pub(crate) enabled: bool,
+    /// Smallest share of the watched area that must change.
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub(crate) min_area: f64,
+    /// How far a sample must leave its background, in grey levels, on top of the noise learnt.
+    #[schemars(range(min = 1, max = 255))]
+    pub(crate) threshold: u8,
+    /// Motion must last so long before an event begins.
+    #[schemars(extend("minDuration" = "0ms", "maxDuration" = "60s"))]
+    pub(crate) min_duration: Time,
+    /// The event ends when nothing moved for so long.
+    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "10m"))]
+    pub(crate) post_event: Time,
+    /// An event is ended after so long; motion that goes on begins the next one.
+    #[schemars(extend("minDuration" = "1s", "maxDuration" = "1h"))]
+    pub(crate) max_duration: Time,
+    /// What to keep of an event: its `first` picture, or `all` analysed frames. Default: `first`.
+    pub(crate) keep: Option<Keep>,
+    /// Instead of `keep`: one picture every so often, beginning with the first.
+    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "1h"))]
+    pub(crate) every: Option<Time>,
+    /// Where to look and where not; without an `include` zone everywhere.
+    #[schemars(length(max = 32))]
+    pub(crate) zone: Vec<Zone>,
+}
+
+impl Default for Motion {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min_area: 0.002,
+            threshold: 12,
+            min_duration: Time::ms(200),
+            post_event: Time::secs(5),
+            max_duration: Time::secs(60),
+            keep: None,
+            every: None,
+            zone: Vec::new(),
+        }
+    }
+}
+
+/// An area of the picture.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Zone {
+    /// Look here (`include`) or not (`exclude`, which wins).
+    pub(crate) kind: ZoneKind,
+    /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
+    #[schemars(length(min = 3, max = 64))]
+    pub(crate) points: Vec<Point>,
+}
+
+/// An area to blacken.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mask {
+    /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
+    #[schemars(length(min = 3, max = 64))]
+    pub(crate) points: Vec<Point>,
+}
+
+/// `[x, y]` in 0..1 of the frame.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Point(pub(crate) f32, pub(crate) f32);
+
+impl JsonSchema for Point {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Point".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let side = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 1 });
+        json_schema!({ "type": "array", "items": side, "minItems": 2, "maxItems": 2 })
+    }
+}
+
+/// Where pictures go; exactly one of `s3` and `dir`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["s3"]}, {"required": ["dir"]}]))]
+pub(crate) struct Destination {
+    /// A bucket of any store that speaks S3.
+    pub(crate) s3: Option<S3>,
+    /// A local directory.
+    pub(crate) dir: Option<Dir>,
+    /// Uploads at once.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 32))]
+    pub(crate) concurrency: usize,
+    /// Longest time that pictures wait for a trusted clock before they go below `unsynced/`.
+    #[serde(default = "ten_minutes")]
+    #[schemars(extend("minDuration" = "0s", "maxDuration" = "30d"))]
+    pub(crate) wait_for_clock: Time,
+    /// Template of the object keys.
+    #[serde(default = "key")]
+    pub(crate) key: String,
+}
+
+/// A bucket of any store that speaks S3.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct S3 {
+    /// `https://host[:port]` of the store, without the bucket.
+    pub(crate) endpoint: String,
+    /// Name of the bucket.
+    pub(crate) bucket: String,
+    /// AWS shared-credentials file (INI, section `[default]`). A relative name is looked up in
+    /// systemd's credentials directory, else beside the configuration.
+    pub(crate) credentials_file: PathBuf,
+    /// Region as signed. Default: as in the endpoint's host, else `us-east-1`.
+    pub(crate) region: Option<String>,
+    /// Bucket in the path or in the host name. Default: by provider.
+    pub(crate) style: Option<Style>,
+    /// Whose store: decides which digest is sent. Default: by the endpoint's host, else `generic`.
+    pub(crate) provider: Option<Provider>,
+    /// PEM file with the CA to trust instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// A local directory.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dir {
+    /// The directory; keys become paths below it.
+    pub(crate) path: PathBuf,
+    /// URL to which each object is announced as a CloudEvent. Default: nobody is told.
+    pub(crate) announce: Option<String>,
+}
+
+/// Where pictures wait on this device.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Spool {
+    /// Directory of the spool.
+    pub(crate) path: PathBuf,
+    /// Most bytes of pictures; when full, the least valuable goes first, counted.
+    #[schemars(extend("minSize" = "16 MiB", "maxSize" = "64 TiB"))]
+    pub(crate) max_bytes: Bytes,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { path: "/var/lib/vedette".into(), max_bytes: Bytes(2 << 30) }
+    }
+}
+
+/// Memory.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Memory {
+    /// Bytes of pictures between choice and disk; at least two frames of the largest camera.
+    #[schemars(extend("minSize" = "256 KiB", "maxSize" = "16 GiB"))]
+    pub(crate) in_hand: Bytes,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { in_hand: Bytes(32 << 20) }
+    }
+}
+
+/// The clock.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Clock {
+    /// Whom to believe about the time: `auto` (the kernel when it says synchronised, else the store),
+    /// `kernel`, `rtc`, `store`, or `always`.
+    pub(crate) trust: Trust,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { trust: Trust::Auto }
+    }
+}
+
+/// Logs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Least level that is logged.
+    pub(crate) level: super::LogLevel,
+    /// `auto` is journald where stderr is the journal, else text.
+    pub(crate) format: super::LogFormat,
+}
+
+/// Local control.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Control {
+    /// Unix socket of `vedette status` and `vedette snap`.
+    pub(crate) socket: PathBuf,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: "/run/vedette/control.sock".into() }
+    }
+}
+
+/// An enum whose words in the file are those of a shared type without serde.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident => $target:path { $($word:literal $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub(crate) enum $name {
+            $(#[serde(rename = $word)] $variant),+
+        }
+
+        impl From<$name> for $target {
+            fn from(word: $name) -> Self {
+                match word {
+                    $($name::$variant => <$target>::$variant),+
+                }
+            }
+        }
+    };
+}
+
+words!(Format => crate::frame::PixelFormat { "mjpeg" Mjpeg, "yuyv" Yuyv });
+words!(Style => crate::grant::AddressStyle { "path" Path, "virtual-host" VirtualHost });
+words!(Keep => crate::firstpass::trigger::Keep { "first" First, "all" All });
+words!(Provider => crate::grant::Provider {
+    "aws" Aws, "minio" Minio, "seaweedfs" Seaweedfs, "rgw" Rgw,
+    "cos" Cos, "oss" Oss, "obs" Obs, "generic" Generic,
+});
+words!(Trust => crate::clock::TrustPolicy {
+    "auto" Auto, "kernel" Kernel, "rtc" Rtc, "store" Store, "always" Always,
+});
+
+/// Which way a zone counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ZoneKind {
+    Include,
+    Exclude,
+}
+
+fn five_seconds() -> Time {
+    Time::secs(5)
+}
+
+fn ten_minutes() -> Time {
+    Time::secs(600)
+}
+
+fn quality() -> u8 {
+    85
+}
+
+fn two() -> usize {
+    2
+}
+
+fn own() -> Speed {
+    Speed(crate::camera::Pace::Own)
+}
+
+fn key() -> String {
+    crate::contract::key::DEFAULT_TEMPLATE.into()
+}

@@ -1,0 +1,151 @@
+//! Cameras: from tables to sources, motion and profiles.
+
+use std::sync::Arc;
+
+use super::{Check, Shared};
+use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings};
+use crate::capture;
+use crate::config::place::Path;
+use crate::config::{raw, units};
+use crate::firstpass::trigger::{EventSettings, Keep};
+use crate::firstpass::{MotionSettings, Polygon};
+use crate::still::Profile;
+
+impl Check<'_> {
+    /// One camera; `None` when an error that was told leaves it without a source.
+    pub(super) fn camera(
+        &mut self,
+        name: &str,
+        camera: raw::Camera,
+        shared: &Shared,
+        path: &Path,
+    ) -> Option<capture::Settings> {
+        let motion = self.motion(&camera.motion, &path.key("motion"));
+        let source = self.source(&camera, path)?;
+        if motion.is_none() && camera.interval.is_none() {
+            let what = format!("camera `{name}` would never take a picture");
+            self.error(
+                &path.key("motion").key("enabled"),
+                what,
+                "turn motion on, or set `interval = \"10m\"`",
+            );
+        }
+        Some(capture::Settings {
+            source,
+            frame_timeout: camera.frame_timeout.0,
+            analyse_fps: camera.analyse_fps,
+            motion,
+            interval: camera.interval.map(|t| t.0),
+            profile: Arc::new(Profile {
+                camera: name.into(),
+                quality: camera.quality,
+                masks: camera.mask.iter().map(|m| polygon(&m.points)).collect(),
+                device: shared.device.clone(),
+                key_template: shared.key_template.clone(),
+                meta: shared.meta.clone(),
+            }),
+        })
+    }
+
+    fn source(&mut self, camera: &raw::Camera, path: &Path) -> Option<Source> {
+        if let Some(v4l2) = &camera.v4l2 {
+            return Some(Source::V4l2(V4l2Settings {
+                device: self.absolute(&v4l2.device),
+                size: v4l2.size.map(|s| (s.0, s.1)),
+                fps: v4l2.fps,
+                format: v4l2.format.map(Into::into),
+            }));
+        }
+        if let Some(files) = &camera.files {
+            return Some(Source::Files(self.files(files, &path.key("files"))));
+        }
+        let scene = camera.scene.as_ref()?;
+        self.even(Some(scene.size), &path.key("scene").key("size"));
+        Some(Source::Scene(SceneSettings {
+            seed: scene.seed,
+            size: (scene.size.0, scene.size.1),
+            fps: scene.fps,
+            format: scene.format.into(),
+            pace: scene.pace.0,
+            frames: scene.frames,
+        }))
+    }
+
+    fn files(&mut self, files: &raw::Files, path: &Path) -> FilesSettings {
+        let raw_frames = files.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yuyv"));
+        if raw_frames && files.size.is_none() {
+            let help = "add `size = \"1280x720\"`: a `.yuyv` file does not tell its own";
+            self.error(&path.key("size"), "the size of the frames is missing", help);
+        }
+        if !raw_frames && files.size.is_some() {
+            let help = "leave it out: these files tell their own size";
+            self.error(&path.key("size"), "`size` is for `.yuyv` files only", help);
+        }
+        self.even(files.size, &path.key("size"));
+        FilesSettings {
+            path: self.absolute(&files.path),
+            size: files.size.map(|s| (s.0, s.1)),
+            pace: files.pace.0,
+            repeat: files.repeat,
+        }
+    }
+
+    /// Two pixels of 4:2:2 share their colour.
+    fn even(&mut self, size: Option<units::Pixels>, path: &Path) {
+        if let Some(size) = size.filter(|s| !s.0.is_multiple_of(2)) {
+            let near = units::Pixels(size.0 + 1, size.1);
+            self.error(
+                path,
+                format!("the width of `{size}` is odd"),
+                format!("give an even one: `{near}`"),
+            );
+        }
+    }
+
+    fn motion(
+        &mut self,
+        motion: &raw::Motion,
+        path: &Path,
+    ) -> Option<(MotionSettings, EventSettings)> {
+        if motion.min_duration >= motion.max_duration {
+            let help = format!("give less than `max_duration`, which is {}", motion.max_duration);
+            let what = format!("`{}` is not less than `max_duration`", motion.min_duration);
+            self.error(&path.key("min_duration"), what, help);
+        }
+        let keep = match (motion.keep, motion.every) {
+            (Some(_), Some(_)) => {
+                self.error(
+                    &path.key("every"),
+                    "`keep` and `every` are both given",
+                    "keep one of `keep` and `every`",
+                );
+                Keep::First
+            }
+            (_, Some(every)) => Keep::Every(every.0),
+            (keep, None) => keep.map_or(Keep::First, Into::into),
+        };
+        let zones = |kind| {
+            let of_kind = motion.zone.iter().filter(move |z| z.kind == kind);
+            of_kind.map(|z| polygon(&z.points)).collect()
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "a share of 0 to 1")]
+        let min_area = motion.min_area as f32;
+        let settings = MotionSettings {
+            min_area,
+            threshold: motion.threshold,
+            include: zones(raw::ZoneKind::Include),
+            exclude: zones(raw::ZoneKind::Exclude),
+        };
+        let events = EventSettings {
+            min_duration: motion.min_duration.0,
+            post_event: motion.post_event.0,
+            max_duration: motion.max_duration.0,
+            keep,
+        };
+        motion.enabled.then_some((settings, events))
+    }
+}
+
+fn polygon(points: &[raw::Point]) -> Polygon {
+    Polygon(points.iter().map(|p| (p.0, p.1)).collect())
+}

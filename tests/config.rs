@@ -1,0 +1,433 @@
+//! The configuration as people meet it: the shipped files, fifteen broken ones, the last good one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::Value;
+use vedette::config::cost::{Assumptions, cost};
+use vedette::config::{self, Config, Context};
+use vedette::grant::{AddressStyle, Provider};
+use vedette::identity::Roots;
+use vedette::upload::DestinationSettings;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+const CREDENTIALS: &str =
+    "[default]\naws_access_key_id = EXAMPLEKEY\naws_secret_access_key = example/secret+key\n";
+
+/// A device's surroundings: an empty state directory, and credentials as systemd hands them over.
+struct Device(tempfile::TempDir);
+
+impl Device {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("store.credentials"), CREDENTIALS).unwrap();
+        Self(dir)
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            state_dir: self.0.path().join("state"),
+            credentials_dir: Some(self.0.path().to_owned()),
+            roots: Roots::at(self.0.path().join("no-such-machine")),
+        }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.path().join("vedette.toml")
+    }
+
+    fn parse(&self, text: &str) -> Config {
+        let text = text
+            .replace("/etc/vedette/device.pem", &shipped("tests/fixtures/config/device-cert.pem"));
+        let text =
+            text.replace("/etc/vedette/ca.pem", &shipped("tests/fixtures/config/device-cert.pem"));
+        match config::parse(&text, &self.config(), &self.context()) {
+            Ok(config) => config,
+            Err(errors) => panic!("{errors}\n{text}"),
+        }
+    }
+}
+
+fn shipped(path: &str) -> String {
+    format!("{ROOT}/{path}")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(shipped(path)).unwrap()
+}
+
+fn broken() -> Vec<PathBuf> {
+    let entries = fs::read_dir(shipped("tests/fixtures/config")).unwrap();
+    let files = entries.map(|e| e.unwrap().path());
+    let mut files: Vec<_> = files.filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    files
+}
+
+const SMALL: &str = "camera.front.scene.seed = 7\ndestination.dir.path = \"objects\"\n";
+
+// ---- the broken ones
+
+#[test]
+fn every_broken_file_names_line_value_and_remedy() {
+    let device = Device::new();
+    let mut context = device.context();
+    context.credentials_dir = None;
+    let files = broken();
+    assert_eq!(files.len(), 15);
+    let mut wrong = Vec::new();
+    for file in files {
+        let Err(errors) = config::check(&file, &context) else {
+            panic!("{} was accepted", file.display());
+        };
+        let shown = errors.render(false);
+        assert!(shown.contains(&*file.to_string_lossy()), "the file is named:\n{shown}");
+        let expected = fs::read_to_string(file.with_extension("expect")).unwrap();
+        for line in expected.lines().filter(|line| !shown.contains(line)) {
+            wrong.push(format!("`{line}` is not in\n{shown}"));
+        }
+        for error in &errors.errors {
+            assert!(error.line > 0 && error.column > 0, "{error:?} has no place");
+            assert!(!error.help.is_empty(), "{error:?} has no remedy");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn errors_are_told_to_programs_as_json() {
+    let device = Device::new();
+    let text = SMALL.replace("seed = 7", "seed = \"seven\"");
+    let errors = config::parse(&text, Path::new("x.toml"), &device.context()).unwrap_err();
+    let json = serde_json::to_value(&errors).unwrap();
+    assert_eq!(json["file"], "x.toml");
+    let first = &json["errors"][0];
+    assert_eq!((&first["line"], &first["column"]), (&1.into(), &27.into()));
+    assert_eq!(
+        (&first["key"], &first["value"]),
+        (&"camera.front.scene.seed".into(), &"\"seven\"".into())
+    );
+}
+
+#[test]
+fn a_secret_written_into_the_file_is_never_shown() {
+    let device = Device::new();
+    for text in [
+        "[destination.s3]\nsecret_key = \"HUSH\"\nendpoint = 1\n",
+        "[destination.s3]\nendpoint = \"https://me:HUSH@host\"\nbucket = \"abc\"\ncredentials_file = \"store.credentials\"\n[camera.a]\nscene.seed = 1\n",
+        "[destination.s3]\nendpoint = \"me:HUSH@host\"\n",
+        "aws_secret_access_key = HUSH",
+        "destination = { s3 = { access_key = \"a\", secret_key = \"HUSH\" } }",
+    ] {
+        let errors = config::parse(text, &device.config(), &device.context()).unwrap_err();
+        let json = serde_json::to_string(&errors).unwrap();
+        assert!(!errors.to_string().contains("HUSH"), "{errors}");
+        assert!(!format!("{errors:?}{json}").contains("HUSH"), "{errors:?}");
+    }
+}
+
+// ---- the shipped ones
+
+/// The reference with every `#key` that `pick` takes uncommented; paragraphs that say "Default:" show
+/// examples, the others defaults.
+fn uncommented(text: &str, pick: impl Fn(bool) -> bool) -> String {
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        let example = paragraph.contains("Default:");
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(rest)
+                if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[')
+                    && pick(example) =>
+            {
+                rest.to_owned()
+            }
+            _ => line.to_owned(),
+        };
+        paragraph.lines().map(line).collect::<Vec<_>>().join("\n")
+    });
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
+/// The reference with its alternatives in place of what they replace.
+fn alternative(text: &str) -> String {
+    let (head, tail) = text.split_once("[destination.s3]").unwrap();
+    let (_, tail) = tail.split_once("# Or a local directory").unwrap();
+    format!("{head}# {tail}").replace("\n#|", "\n")
+}
+
+#[test]
+fn the_reference_is_valid_as_shipped_and_its_defaults_are_true() {
+    let device = Device::new();
+    let text = read("config/vedette.toml");
+    let shipped = device.parse(&text);
+    let spelt_out = uncommented(&text, |example| !example);
+    assert!(spelt_out.contains("\nkeep = \"first\""), "nothing was uncommented");
+    let mut spelt_out = device.parse(&spelt_out);
+    spelt_out.identity = shipped.identity.clone();
+    for (a, b) in spelt_out.cameras.iter_mut().zip(&shipped.cameras) {
+        a.profile = b.profile.clone();
+    }
+    assert_eq!(spelt_out, shipped);
+}
+
+#[test]
+fn the_reference_is_valid_with_everything_uncommented() {
+    let device = Device::new();
+    let text = read("config/vedette.toml");
+    let all = device.parse(&uncommented(&text, |_| true));
+    assert_eq!(all.cameras.len(), 3);
+    assert_eq!(all.identity.device, "gate-1");
+    assert!(!all.cameras[0].profile.masks.is_empty());
+    let other = device.parse(&alternative(&text));
+    assert!(matches!(other.upload.destination, DestinationSettings::Dir(_)));
+}
+
+#[test]
+fn the_reference_shows_every_key_and_the_schemas_defaults() {
+    let text = read("config/vedette.toml");
+    let mut shown = BTreeSet::new();
+    for text in [uncommented(&text, |_| true), alternative(&text)] {
+        let tree: toml::Table = toml::from_str(&text).unwrap();
+        let tree = serde_json::to_value(tree).unwrap();
+        compare(config::schema(), &tree, "", &mut shown);
+    }
+    let mut known = BTreeSet::new();
+    properties(config::schema(), "", &mut known);
+    assert_eq!(known.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// Collects the paths that `tree` shows and compares values with the schema's defaults.
+fn compare(schema: &Value, tree: &Value, path: &str, shown: &mut BTreeSet<String>) {
+    match (schema.get("properties"), schema.get("additionalProperties"), tree) {
+        (Some(properties), _, Value::Object(table)) => {
+            for (key, value) in table {
+                let (property, path) = (&properties[key], format!("{path}/{key}"));
+                if let Some(default) = property.get("default") {
+                    let fraction =
+                        value.as_f64().zip(default.as_f64()).is_some_and(|(a, b)| a == b);
+                    assert!(
+                        value == default || fraction,
+                        "{path}: {value}, but the default is {default}"
+                    );
+                }
+                compare(property, value, &path, shown);
+                shown.insert(path);
+            }
+        }
+        (None, Some(each), Value::Object(table)) => {
+            table.values().for_each(|value| compare(each, value, &format!("{path}/*"), shown));
+        }
+        (_, _, Value::Array(items)) => {
+            items.iter().for_each(|item| compare(&schema["items"], item, path, shown));
+        }
+        _ => {}
+    }
+}
+
+fn properties(schema: &Value, path: &str, known: &mut BTreeSet<String>) {
+    for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+    {
+        let path = format!("{path}/{key}");
+        assert!(property.get("description").is_some(), "{path} is not documented");
+        properties(property, &path, known);
+        known.insert(path);
+    }
+    schema
+        .get("additionalProperties")
+        .into_iter()
+        .for_each(|s| properties(s, &format!("{path}/*"), known));
+    schema.get("items").into_iter().for_each(|s| properties(s, path, known));
+}
+
+#[test]
+fn the_schema_file_is_current() {
+    let path = shipped("config/schema.json");
+    if std::env::var_os("VEDETTE_UPDATE_SCHEMA").is_some() {
+        fs::write(&path, config::schema_json()).unwrap();
+    }
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == config::schema_json(),
+        "config/schema.json is old; run VEDETTE_UPDATE_SCHEMA=1 cargo test --test config"
+    );
+}
+
+#[test]
+fn every_example_is_valid_and_tells_its_store() {
+    let device = Device::new();
+    let store = |name: &str| {
+        let config = device.parse(&read(&format!("config/examples/{name}.toml")));
+        match config.upload.destination {
+            DestinationSettings::S3(s3) => (s3.provider, s3.style, s3.region),
+            DestinationSettings::Dir(_) => panic!("{name} has no bucket"),
+        }
+    };
+    use {AddressStyle::*, Provider::*};
+    assert_eq!(store("usb-webcam-minio"), (Generic, Path, "us-east-1".into()));
+    assert_eq!(store("raspberry-pi"), (Generic, Path, "us-east-1".into()));
+    assert_eq!(store("aws-s3"), (Aws, VirtualHost, "eu-central-1".into()));
+    assert_eq!(store("tencent-cos"), (Cos, VirtualHost, "ap-guangzhou".into()));
+    assert_eq!(fs::read_dir(shipped("config/examples")).unwrap().count(), 4);
+    assert!(read("config/examples/tencent-cos.toml").contains("NOT YET PROVEN"));
+}
+
+#[test]
+fn one_camera_and_one_bucket_is_at_most_ten_lines() {
+    let lines = read("config/examples/usb-webcam-minio.toml").lines().count();
+    assert!(lines <= 10, "{lines} lines");
+}
+
+// ---- variables, identity, cost
+
+#[test]
+fn device_and_site_stand_in_values_and_the_key() {
+    let device = Device::new();
+    let config = device.parse(
+        "[device]\nid = \"gate-1\"\nsite = \"hall-2\"\nlabels.line = \"3\"\n[camera.a]\nscene.seed = 1\n\
+         [destination]\ndir.path = \"/srv/${site}/${device}/$${x}\"\n\
+         key = \"{site}/{device}/{label:line}/{camera}-{seq}-{sha16}.jpg\"\n",
+    );
+    let DestinationSettings::Dir(dir) = &config.upload.destination else { panic!("no dir") };
+    assert_eq!(dir.path, Path::new("/srv/hall-2/gate-1/${x}"));
+    let profile = &config.cameras[0].profile;
+    assert_eq!(profile.key_template, "hall-2/gate-1/3/{camera}-{seq}-{sha16}.jpg");
+    assert_eq!(
+        (profile.meta["site"].as_str(), profile.meta["label-line"].as_str()),
+        ("hall-2", "3")
+    );
+}
+
+#[test]
+fn the_cost_of_an_interval_is_exact() {
+    let device = Device::new();
+    let text = "[camera.a]\ninterval = \"1s\"\nscene.size = \"1000x1000\"\nmotion.enabled = false\n\
+                [destination]\ndir.path = \"objects\"\n";
+    let config = device.parse(text);
+    let cost = cost(&config, Assumptions::default());
+    assert_eq!((cost.puts_per_day, cost.bytes_per_day), (86_400.0, 86_400.0 * 150_000.0));
+    assert_eq!(cost.flash_bytes_per_day, cost.bytes_per_day * 1.5);
+    assert!(cost.to_string().contains("86,400 PUTs a day (2,592,000 a month)"), "{cost}");
+    assert!(cost.to_string().contains("200 events a day"), "{cost}");
+    let per_event = device.parse(&text.replace("enabled = false", "every = \"1s\""));
+    assert_eq!(puts_a_day(&per_event), 86_400.0 + 200.0 * 21.0);
+}
+
+fn puts_a_day(config: &Config) -> f64 {
+    cost(config, Assumptions::default()).puts_per_day
+}
+
+// ---- the last good one
+
+#[test]
+fn after_a_good_start_every_broken_file_runs_the_last_good_one() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    fs::write(&file, SMALL).unwrap();
+    let good = config::load(&file, &context).unwrap();
+    assert!(good.warning.is_none());
+    config::remember(&good, &context).unwrap();
+    vedette::identity::pin(&good.config.identity, &context.state_dir).unwrap();
+    for broken in broken() {
+        fs::copy(&broken, &file).unwrap();
+        let loaded = config::load(&file, &context).unwrap();
+        assert_eq!(loaded.config, good.config, "{}", broken.display());
+        let warning = loaded.warning.clone().unwrap();
+        assert!(!warning.errors.is_empty() && warning.to_string().contains("last-good.toml"));
+        config::remember(&loaded, &context).unwrap();
+    }
+    fs::remove_file(&file).unwrap();
+    assert_eq!(config::load(&file, &context).unwrap().config, good.config);
+}
+
+#[test]
+fn without_a_last_good_one_or_with_a_torn_one_the_errors_come_back() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    fs::write(&file, "nonsense").unwrap();
+    assert!(!config::load(&file, &context).unwrap_err().is_empty());
+    fs::write(&file, SMALL).unwrap();
+    let good = config::load(&file, &context).unwrap();
+    config::remember(&good, &context).unwrap();
+    let snapshot = context.state_dir.join("last-good.toml");
+    let text = fs::read_to_string(&snapshot).unwrap();
+    fs::write(&snapshot, text.replace("seed = 7", "seed = 8")).unwrap();
+    fs::write(&file, "nonsense").unwrap();
+    assert!(config::load(&file, &context).is_err(), "an edited snapshot was run");
+    assert_eq!(config::EX_CONFIG, 78);
+}
+
+#[test]
+fn vanished_credentials_never_stop_capture() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    fs::write(&file, read("config/examples/usb-webcam-minio.toml")).unwrap();
+    config::remember(&config::load(&file, &context).unwrap(), &context).unwrap();
+    fs::remove_file(device.0.path().join("store.credentials")).unwrap();
+    let loaded = config::load(&file, &context).unwrap();
+    let warning = loaded.warning.unwrap();
+    assert!(warning.missing[0].contains("store.credentials"), "{warning}");
+    assert_eq!(loaded.config.cameras.len(), 1);
+}
+
+#[test]
+fn the_snapshot_holds_no_secret_and_is_not_rewritten() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    fs::write(&file, read("config/examples/usb-webcam-minio.toml")).unwrap();
+    let loaded = config::load(&file, &context).unwrap();
+    config::remember(&loaded, &context).unwrap();
+    let snapshot = context.state_dir.join("last-good.toml");
+    let text = fs::read_to_string(&snapshot).unwrap();
+    assert!(!text.contains("example/secret+key"));
+    assert!(!format!("{loaded:?}").contains("example/secret+key"));
+    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&snapshot).unwrap());
+    let before = inode();
+    config::remember(&loaded, &context).unwrap();
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_named() {
+    let device = Device::new();
+    let old = device.parse(&format!("{SMALL}device.id = \"a\"\n"));
+    let new = device.parse(&format!("{SMALL}device.id = \"b\"\nspool.path = \"/srv/spool\"\n"));
+    assert_eq!(old.restart_needed(&new), ["device.id", "spool.path"]);
+    assert!(old.restart_needed(&old).is_empty());
+}
+
+// ---- hostile text
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn arbitrary_text_never_panics(
+        bytes in prop_oneof![
+            "\\PC{0,200}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..300),
+        ],
+    ) {
+        let text = String::from_utf8_lossy(&bytes);
+        let context = Context { state_dir: "/nonexistent".into(), credentials_dir: None, roots: Roots::at("/nonexistent") };
+        let result = config::parse(&text, Path::new("x.toml"), &context);
+        if let Err(errors) = result {
+            prop_assert!(!errors.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_good_file_with_bytes_changed_never_panics(at in 0_usize..8_000, cut in 0_usize..40, with in "[\\[\\]{}=\"'$#.,\\-\n0-9a-z\u{e9}]{0,8}") {
+        let mut text = include_str!("../config/vedette.toml").replace("\n#", "\n");
+        let floor = |mut i: usize| { i = i.min(text.len()); while !text.is_char_boundary(i) { i -= 1; } i };
+        let (from, to) = (floor(at), floor(at + cut));
+        text.replace_range(from..to, &with);
+        let context = Context { state_dir: "/nonexistent".into(), credentials_dir: None, roots: Roots::at("/nonexistent") };
+        if let Err(errors) = config::parse(&text, Path::new("x.toml"), &context) {
+            prop_assert!(!errors.to_string().is_empty());
+        }
+    }
+}
