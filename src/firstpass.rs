@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no tokio. The camera thread calls [`FirstPass::look`] with a frame in the
 //! driver's buffer; [`trigger`] turns what was seen into picks.
 
+pub mod jpeg_dc;
 pub mod trigger;
 
 use crate::frame::PixelBox;
