@@ -4,7 +4,10 @@
 //! driver's buffer; [`trigger`] turns what was seen into picks.
 
 pub mod jpeg_dc;
+mod quality;
+pub mod shrink;
 pub mod trigger;
+mod zones;
 
 use crate::frame::PixelBox;
 
