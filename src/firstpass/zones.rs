@@ -27,10 +27,11 @@ fn watched(settings: &MotionSettings, point: (f32, f32)) -> bool {
 fn contains(polygon: &Polygon, (x, y): (f32, f32)) -> bool {
     let points = &polygon.0;
     let nexts = points.iter().skip(1).chain(points.first());
-    points.len() > 2 && points.iter().zip(nexts).fold(false, |inside, (&(x1, y1), &(x2, y2))| {
-        let spans = (y1 > y) != (y2 > y);
-        inside ^ (spans && x < x1 + (y - y1) / (y2 - y1) * (x2 - x1))
-    })
+    points.len() > 2
+        && points.iter().zip(nexts).fold(false, |inside, (&(x1, y1), &(x2, y2))| {
+            let spans = (y1 > y) != (y2 > y);
+            inside ^ (spans && x < x1 + (y - y1) / (y2 - y1) * (x2 - x1))
+        })
 }
 
 #[cfg(test)]
