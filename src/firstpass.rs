@@ -2,15 +2,36 @@
 //!
 //! Pure: no I/O, no clock, no tokio. The camera thread calls [`FirstPass::look`] with a frame in the
 //! driver's buffer; [`trigger`] turns what was seen into picks.
+//!
+//! ```text
+//!  JPEG ─▶ jpeg_dc ─┐                    ┌─▶ quality
+//!                   ├─▶ luma at 1/8 ─────┼─▶ background ─▶ light ─▶ blobs ─▶ boxes, score
+//!  YUYV ─▶ shrink ──┘                    └   (zones say where)
+//! ```
+//!
+//! Invariants: once the largest frame was met, a frame allocates nothing but the list of boxes, and
+//! that only when something moves; nothing in a frame's bytes can make it panic. An unusable frame is an
+//! error and leaves the model as it was.
 
+mod background;
+mod blobs;
+pub mod jpeg_dc;
+mod light;
+mod motion;
+mod quality;
+pub mod shrink;
 pub mod trigger;
+mod zones;
 
-use crate::frame::PixelBox;
+use crate::frame::{Frame, Luma, PixelBox, PixelFormat};
+use jpeg_dc::{DcReader, JpegError};
+use motion::Motion;
+use shrink::{ShrinkError, Shrinker};
 
 /// How the first pass looks for motion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MotionSettings {
-    /// Smallest share of the watched area that must change, 0 to 1.
+    /// Smallest share of the watched area that a moving thing must cover, 0 to 1.
     pub min_area: f32,
     /// How far a sample of the small luma plane must leave its background to count, in grey levels,
     /// on top of the noise the model has learnt.
@@ -57,3 +78,59 @@ pub struct Quality {
     /// unknown), for raw formats mean absolute difference of neighbours in the small plane.
     pub detail: f32,
 }
+
+/// Why a frame could not be looked at: count it and take the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// The JPEG is damaged, cut, or of a kind that is not read.
+    #[error(transparent)]
+    Jpeg(#[from] JpegError),
+    /// The raw frame is not as large as promised.
+    #[error(transparent)]
+    Raw(#[from] ShrinkError),
+}
+
+/// Looks at a camera's frames one after the other. One per camera.
+#[derive(Debug)]
+pub struct FirstPass {
+    reader: DcReader,
+    shrinker: Shrinker,
+    raw: Luma,
+    motion: Motion,
+}
+
+impl FirstPass {
+    /// A first pass that has seen nothing; it learns the scene from its first frames.
+    #[must_use]
+    pub fn new(settings: MotionSettings) -> Self {
+        Self {
+            reader: DcReader::new(),
+            shrinker: Shrinker::default(),
+            raw: Luma::default(),
+            motion: Motion::new(settings),
+        }
+    }
+
+    /// Looks at one frame. A change of size (for MJPEG that of the JPEG itself) begins anew.
+    ///
+    /// # Errors
+    /// See [`LookError`]; what was learnt stays.
+    pub fn look(&mut self, frame: &Frame<'_>) -> Result<Observation, LookError> {
+        let geometry = frame.geometry;
+        let (luma, size, quality) = match geometry.format {
+            PixelFormat::Mjpeg => {
+                self.reader.read(frame.data)?;
+                (self.reader.luma(), self.reader.size(), quality::of_jpeg(&self.reader))
+            }
+            PixelFormat::Yuyv => {
+                let (w, h) = (geometry.width, geometry.height);
+                self.shrinker.yuyv(frame.data, w, h, geometry.stride, &mut self.raw)?;
+                (&self.raw, (w, h), quality::of_raw(&self.raw))
+            }
+        };
+        Ok(Observation { quality, ..self.motion.watch(luma, size, frame.captured) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

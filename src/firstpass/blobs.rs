@@ -1,0 +1,260 @@
+//! From changed samples to moving things: despeckle, join, count, box.
+//!
+//! Called by [`super::motion`]. Rows are taken apart into runs; runs that touch, or nearly do (a
+//! person's legs and coat come apart at this scale), are joined with union-find. Keeps its buffers.
+
+use std::ops::Range;
+
+use crate::frame::PixelBox;
+
+/// Neighbours, itself included, that a changed sample needs.
+const COMPANY: u8 = 3;
+/// Runs may be this many samples apart, in a row or between rows, and still be one thing.
+const GAP: usize = 1;
+/// Most boxes told of one frame.
+const MOST: usize = 16;
+
+/// A stretch of changed samples in a row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    y: usize,
+    x0: usize,
+    x1: usize,
+    parent: usize,
+}
+
+/// One moving thing, in samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blob {
+    root: usize,
+    /// Changed samples.
+    pub(super) area: usize,
+    x0: usize,
+    x1: usize,
+    y0: usize,
+    y1: usize,
+}
+
+impl Blob {
+    /// In pixels of a frame of this size.
+    pub(super) fn pixels(&self, size: (u32, u32)) -> PixelBox {
+        let edge = |at: usize, limit: u32| ((at * 8) as u32).min(limit);
+        let (x, y) = (edge(self.x0, size.0), edge(self.y0, size.1));
+        PixelBox { x, y, w: edge(self.x1, size.0) - x, h: edge(self.y1, size.1) - y }
+    }
+}
+
+/// Finds blobs; keeps its buffers between frames.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    clean: Vec<u8>,
+    runs: Vec<Run>,
+    blobs: Vec<Blob>,
+    width: usize,
+}
+
+impl Finder {
+    /// Finds the things of at least `smallest` samples in a plane of 0 and 1, `width` wide; largest
+    /// first.
+    pub(super) fn find(&mut self, changed: &[u8], width: usize, smallest: usize) {
+        self.width = width;
+        self.despeckle(changed);
+        self.take_runs();
+        self.join_rows();
+        self.gather();
+        self.blobs.retain(|b| b.area >= smallest);
+        self.blobs.sort_unstable_by_key(|b| (std::cmp::Reverse(b.area), b.root));
+    }
+
+    /// Drops the blobs that `is_one` says are no things; it gets a blob's runs as ranges of samples.
+    pub(super) fn drop_if(&mut self, mut is_one: impl FnMut(&Blob, Runs<'_>) -> bool) {
+        let (runs, width) = (&self.runs[..], self.width);
+        self.blobs.retain(|b| !is_one(b, Runs { runs: runs.iter(), root: b.root, width }));
+    }
+
+    /// The things found, largest first.
+    pub(super) fn blobs(&self) -> &[Blob] {
+        &self.blobs
+    }
+
+    /// The boxes of the largest.
+    pub(super) fn boxes(&self, size: (u32, u32)) -> Vec<PixelBox> {
+        self.blobs.iter().take(MOST).map(|b| b.pixels(size)).collect()
+    }
+
+    /// Keeps samples with enough company in their 3×3.
+    fn despeckle(&mut self, changed: &[u8]) {
+        let w = self.width;
+        self.clean.clear();
+        self.clean.resize(changed.len(), 0);
+        for (y, out) in self.clean.chunks_exact_mut(w.max(1)).enumerate() {
+            let row = |y: Option<usize>| y.and_then(|y| changed.get(y * w..(y + 1) * w));
+            let rows = [row(y.checked_sub(1)), row(Some(y)), row(Some(y + 1))];
+            let Some(here) = rows[1].filter(|r| r.contains(&1)) else { continue };
+            for x in (0..w).filter(|&x| here[x] == 1) {
+                let near = x.saturating_sub(1)..w.min(x + 2);
+                let company = rows.iter().flatten().flat_map(|r| &r[near.clone()]).sum::<u8>();
+                out[x] = u8::from(company >= COMPANY);
+            }
+        }
+    }
+
+    fn take_runs(&mut self) {
+        self.runs.clear();
+        for (y, row) in self.clean.chunks_exact(self.width.max(1)).enumerate() {
+            let mut x = 0;
+            while let Some(skip) = row.get(x..).and_then(|r| r.iter().position(|&c| c == 1)) {
+                let x0 = x + skip;
+                let len = row[x0..].iter().position(|&c| c == 0).unwrap_or(row.len() - x0);
+                x = x0 + len;
+                let parent = self.runs.len();
+                self.runs.push(Run { y, x0, x1: x, parent });
+            }
+        }
+    }
+
+    /// Joins each run with those before it that are near enough: later in its own row none are.
+    fn join_rows(&mut self) {
+        let mut first_near = 0;
+        for i in 0..self.runs.len() {
+            let run = self.runs[i];
+            while self.runs[first_near].y + 1 + GAP < run.y {
+                first_near += 1;
+            }
+            for j in first_near..i {
+                let other = self.runs[j];
+                if other.x0 <= run.x1 + GAP && run.x0 <= other.x1 + GAP {
+                    let (a, b) = (self.root(i), self.root(j));
+                    self.runs[a.max(b)].parent = a.min(b);
+                }
+            }
+        }
+    }
+
+    fn root(&mut self, mut i: usize) -> usize {
+        while self.runs[i].parent != i {
+            let above = self.runs[self.runs[i].parent].parent;
+            self.runs[i].parent = above;
+            i = above;
+        }
+        i
+    }
+
+    fn gather(&mut self) {
+        self.blobs.clear();
+        for i in 0..self.runs.len() {
+            let root = self.root(i);
+            let run = self.runs[i];
+            self.runs[i].parent = root;
+            if root == i {
+                let (x0, x1, y0, y1) = (run.x0, run.x1, run.y, run.y + 1);
+                self.blobs.push(Blob { root, area: x1 - x0, x0, x1, y0, y1 });
+                continue;
+            }
+            // Roots are the lowest index of their blob and were pushed in order.
+            if let Ok(at) = self.blobs.binary_search_by_key(&root, |b| b.root) {
+                let blob = &mut self.blobs[at];
+                blob.area += run.x1 - run.x0;
+                blob.x0 = blob.x0.min(run.x0);
+                blob.x1 = blob.x1.max(run.x1);
+                blob.y1 = blob.y1.max(run.y + 1);
+            }
+        }
+    }
+}
+
+/// The runs of one blob, as ranges of samples.
+#[derive(Debug)]
+pub(super) struct Runs<'a> {
+    runs: std::slice::Iter<'a, Run>,
+    root: usize,
+    width: usize,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let run = self.runs.find(|r| r.parent == self.root)?;
+        Some(run.y * self.width + run.x0..run.y * self.width + run.x1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn found(picture: &[&str], smallest: usize) -> (Finder, Vec<(usize, PixelBox)>) {
+        let plane: Vec<u8> =
+            picture.iter().flat_map(|r| r.bytes().map(|b| u8::from(b == b'#'))).collect();
+        let mut finder = Finder::default();
+        finder.find(&plane, picture[0].len(), smallest);
+        let size = (picture[0].len() as u32 * 8 - 3, picture.len() as u32 * 8 - 3);
+        let things = finder.blobs().iter().map(|b| (b.area, b.pixels(size))).collect();
+        (finder, things)
+    }
+
+    #[test]
+    fn specks_go_and_touching_or_nearly_touching_parts_are_one() {
+        let (_, things) = found(
+            &[
+                "#.......##",
+                "........##",
+                "..##......",
+                "..##......",
+                "....#.....",
+                "...##.....",
+                "..........",
+                "...##.....",
+                "...##....#",
+            ],
+            2,
+        );
+        let person = PixelBox { x: 16, y: 16, w: 24, h: 53 };
+        let corner = PixelBox { x: 64, y: 0, w: 13, h: 16 };
+        assert_eq!(things, [(11, person), (4, corner)]);
+    }
+
+    #[test]
+    fn a_horseshoe_is_one_thing_and_small_things_are_left_out() {
+        let (_, things) = found(
+            &["##....##", "##....##", "##....##", "########", "........", "........", "........"],
+            21,
+        );
+        assert!(things.is_empty());
+        let (_, things) = found(&["##....##", "##....##", "##....##", "########"], 20);
+        assert_eq!(things.len(), 1);
+        assert_eq!(things[0].0, 20);
+    }
+
+    #[test]
+    fn a_blob_is_dropped_by_its_own_runs() {
+        let (mut finder, _) = found(&["##....##", "##....##"], 1);
+        let mut asked = Vec::new();
+        finder.drop_if(|_, runs| {
+            asked.push(runs.collect::<Vec<_>>());
+            asked.len() == 1
+        });
+        assert_eq!(asked, [[0..2, 8..10], [6..8, 14..16]]);
+        assert_eq!(finder.blobs().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn boxes_lie_within_and_areas_add_up(
+            width in 1usize..40,
+            plane in prop::collection::vec(0u8..2, 0..900),
+        ) {
+            let height = plane.len() / width;
+            let mut finder = Finder::default();
+            finder.find(&plane[..width * height], width, 1);
+            let total: usize = finder.blobs().iter().map(|b| b.area).sum();
+            prop_assert_eq!(total, finder.clean.iter().map(|&c| usize::from(c)).sum::<usize>());
+            for b in finder.boxes((width as u32 * 8, height as u32 * 8)) {
+                prop_assert!(b.w > 0 && b.h > 0);
+                prop_assert!(b.x + b.w <= width as u32 * 8 && b.y + b.h <= height as u32 * 8);
+            }
+        }
+    }
+}

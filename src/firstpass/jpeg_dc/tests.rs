@@ -1,0 +1,249 @@
+//! The oracle is libjpeg-turbo's own 1/8 grey decode.
+
+use super::*;
+use proptest::prelude::*;
+use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
+
+const SUBSAMPLINGS: [Subsamp; 7] = [
+    Subsamp::Gray,
+    Subsamp::None,
+    Subsamp::Sub2x1,
+    Subsamp::Sub2x2,
+    Subsamp::Sub1x2,
+    Subsamp::Sub4x1,
+    Subsamp::Sub1x4,
+];
+
+/// A picture with flat parts, edges and noise, so that all kinds of blocks occur.
+fn picture(width: usize, height: usize, noise: u8, seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut pixels = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        for x in 0..width {
+            let edge = if (x / 13 + y / 29) % 3 == 0 { 90 } else { 0 };
+            for c in 0..3 {
+                let base = (x * (c + 1) + y * 2 + edge) % 256;
+                let noisy = base as i32 + rng.i32(-i32::from(noise)..=i32::from(noise));
+                pixels.push(noisy.clamp(0, 255) as u8);
+            }
+        }
+    }
+    pixels
+}
+
+fn jpeg(width: usize, height: usize, noise: u8, subsamp: Subsamp, quality: i32) -> Vec<u8> {
+    let pixels = picture(width, height, noise, 7);
+    let mut compressor = Compressor::new().unwrap();
+    compressor.set_quality(quality).unwrap();
+    compressor.set_subsamp(subsamp).unwrap();
+    let pitch = width * 3;
+    let image = Image { pixels: &pixels[..], width, pitch, height, format: PixelFormat::RGB };
+    compressor.compress_to_vec(image).unwrap()
+}
+
+fn oracle(jpeg: &[u8]) -> Luma {
+    let mut decompressor = Decompressor::new().unwrap();
+    let header = decompressor.read_header(jpeg).unwrap();
+    decompressor.set_scaling_factor(ScalingFactor::ONE_EIGHTH).unwrap();
+    let (width, height) = (header.width.div_ceil(8), header.height.div_ceil(8));
+    let mut luma = Luma::default();
+    luma.reset(width, height);
+    let format = PixelFormat::GRAY;
+    let image = Image { pixels: &mut luma.data[..], width, pitch: width, height, format };
+    decompressor.decompress(jpeg, image).unwrap();
+    luma
+}
+
+fn read(jpeg: &[u8]) -> Result<DcReader, JpegError> {
+    let mut reader = DcReader::new();
+    reader.read(jpeg).map(|()| reader)
+}
+
+fn without_segment(jpeg: &[u8], marker: u8) -> Vec<u8> {
+    let (mut out, mut pos) = (jpeg[..2].to_vec(), 2);
+    while jpeg[pos + 1] != SOS {
+        let len = 2 + usize::from(u16::from_be_bytes([jpeg[pos + 2], jpeg[pos + 3]]));
+        if jpeg[pos + 1] != marker {
+            out.extend_from_slice(&jpeg[pos..pos + len]);
+        }
+        pos += len;
+    }
+    out.extend_from_slice(&jpeg[pos..]);
+    out
+}
+
+macro_rules! fixture {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../tests/fixtures/jpeg/", $name)) as &[u8]
+    };
+}
+
+const FIXTURES: [&[u8]; 7] = [
+    fixture!("restart-blocks-422.jpg"),
+    fixture!("restart-rows-420-optimised.jpg"),
+    fixture!("non-interleaved-420.jpg"),
+    fixture!("scan-of-two-422.jpg"),
+    fixture!("grey-2x2.jpg"),
+    fixture!("extended-16bit-steps.jpg"),
+    fixture!("ffmpeg-420.jpg"),
+];
+
+#[test]
+fn grey_levels_are_those_of_libjpeg_turbo_for_all_samplings_sizes_and_qualities() {
+    let mut reader = DcReader::new();
+    for subsamp in SUBSAMPLINGS {
+        for (width, height) in [(64, 48), (1, 1), (7, 9), (17, 33), (161, 121), (320, 8)] {
+            for (quality, noise) in [(1, 40), (30, 5), (80, 12), (97, 60), (100, 127)] {
+                let jpeg = jpeg(width, height, noise, subsamp, quality);
+                reader.read(&jpeg).unwrap();
+                let what = format!("{subsamp:?} {width}x{height} q{quality}");
+                assert_eq!(*reader.luma(), oracle(&jpeg), "{what}");
+                assert_eq!(reader.size(), (width as u32, height as u32));
+                assert_eq!(reader.block_bits().len(), reader.luma().data.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn restart_markers_several_scans_and_wide_quantisers_are_read_bit_exactly() {
+    for (i, jpeg) in FIXTURES.into_iter().enumerate() {
+        let reader = read(jpeg).unwrap_or_else(|e| panic!("fixture {i}: {e}"));
+        assert_eq!(*reader.luma(), oracle(jpeg), "fixture {i}");
+    }
+}
+
+#[test]
+fn huffman_tables_left_out_are_those_of_the_standard() {
+    let whole = jpeg(200, 120, 20, Subsamp::Sub2x1, 85);
+    let bare = without_segment(&whole, 0xc4);
+    assert!(bare.len() + 400 < whole.len());
+    assert_eq!(read(&bare).unwrap().luma(), read(&whole).unwrap().luma());
+}
+
+#[test]
+fn what_is_not_read_is_refused_by_name() {
+    assert_eq!(read(fixture!("progressive.jpg")).unwrap_err(), JpegError::Progressive);
+    assert_eq!(read(fixture!("arithmetic.jpg")).unwrap_err(), JpegError::Arithmetic);
+    assert!(matches!(read(fixture!("rgb.jpg")), Err(JpegError::Unsupported(_))));
+    assert_eq!(header(fixture!("progressive.jpg")), Err(JpegError::Progressive));
+    assert_eq!(read(b"").unwrap_err(), JpegError::NotJpeg);
+    let mut twelve = jpeg(16, 16, 0, Subsamp::Gray, 80);
+    let sof = twelve.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    twelve[sof + 4] = 12;
+    assert_eq!(read(&twelve).unwrap_err(), JpegError::Precision(12));
+    twelve[sof + 1] = 0xc3;
+    assert_eq!(read(&twelve).unwrap_err(), JpegError::Lossless);
+}
+
+#[test]
+fn every_cut_of_a_picture_is_truncated() {
+    for whole in
+        [jpeg(40, 24, 30, Subsamp::Sub2x2, 70), fixture!("restart-blocks-422.jpg").to_vec()]
+    {
+        assert!(read(&whole[..whole.len() - 2]).is_ok(), "only EOI is missing");
+        for len in 2..whole.len() - 2 {
+            // The last bytes may be chroma's padding bits; everything before must be missed.
+            let cut = read(&whole[..len]).map(|_| ());
+            assert_eq!(cut, Err(JpegError::Truncated), "{len} of {}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_header_alone_cannot_make_us_allocate() {
+    let mut huge = jpeg(16, 16, 0, Subsamp::Gray, 80);
+    let sof = huge.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    huge[sof + 5..sof + 9].copy_from_slice(&[0xff; 4]);
+    let mut reader = DcReader::new();
+    assert_eq!(header(&huge), Ok((65535, 65535)));
+    assert_eq!(reader.read(&huge), Err(JpegError::Truncated));
+    assert_eq!(reader.luma.data.capacity(), 0);
+}
+
+#[test]
+fn bits_of_blocks_are_all_the_bits_there_are() {
+    let jpeg = jpeg(256, 256, 30, Subsamp::Gray, 90);
+    let reader = read(&jpeg).unwrap();
+    let scan = jpeg.windows(2).position(|w| w == [0xff, SOS]).unwrap() + 10;
+    let mut plain = Vec::new();
+    let end = bits::unstuff(&jpeg[scan..], &mut plain);
+    assert_eq!(jpeg.len(), scan + end + 2);
+    let taken = reader.block_bits().iter().map(|&b| usize::from(b)).sum::<usize>();
+    assert_eq!(taken.div_ceil(8), plain.len() - 16);
+}
+
+#[test]
+fn steady_reading_allocates_nothing() {
+    let (a, b) = (jpeg(320, 240, 30, Subsamp::Sub2x1, 90), fixture!("restart-blocks-422.jpg"));
+    let mut reader = DcReader::new();
+    reader.read(&a).unwrap();
+    reader.read(b).unwrap();
+    let places = |r: &DcReader| {
+        let tables: Vec<_> = r.lumas.kept.iter().map(|(_, _, t)| t.first.as_ptr()).collect();
+        (r.luma.data.as_ptr(), r.block_bits.as_ptr(), r.segment.as_ptr(), tables)
+    };
+    let before = places(&reader);
+    for _ in 0..3 {
+        reader.read(&a).unwrap();
+        reader.read(b).unwrap();
+    }
+    assert_eq!(places(&reader), before);
+}
+
+#[test]
+fn a_change_of_tables_between_frames_is_followed() {
+    let frames = [
+        fixture!("restart-rows-420-optimised.jpg").to_vec(),
+        jpeg(80, 80, 20, Subsamp::Sub2x2, 50),
+        fixture!("ffmpeg-420.jpg").to_vec(),
+    ];
+    let mut reader = DcReader::new();
+    for jpeg in frames.iter().chain(&frames).chain(frames.iter().rev()) {
+        reader.read(jpeg).unwrap();
+        assert_eq!(*reader.luma(), oracle(jpeg));
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<_> = FIXTURES.iter().map(|f| f.to_vec()).collect();
+    seeds.extend(SUBSAMPLINGS.map(|s| jpeg(45, 37, 40, s, 75)));
+    seeds
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        drop(read(&bytes));
+        header(&bytes).ok();
+        bytes.splice(0..0, [0xff, 0xd8]);
+        drop(read(&bytes));
+    }
+
+    #[test]
+    fn mutated_pictures_never_panic_and_agree_in_shape(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in any::<prop::sample::Index>(),
+        cuts in any::<bool>(),
+    ) {
+        thread_local!(static SEEDS: Vec<Vec<u8>> = seeds());
+        let mut bytes = SEEDS.with(|s| s[which.index(s.len())].clone());
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if cuts {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(reader) = read(&bytes) {
+            let (w, h) = reader.size();
+            let samples = w.div_ceil(8) as usize * h.div_ceil(8) as usize;
+            prop_assert_eq!(reader.luma().data.len(), samples);
+            prop_assert_eq!(reader.block_bits().len(), samples);
+            prop_assert_eq!(header(&bytes), Ok((w, h)));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The whole first pass on synthetic frames at 5 frames a second.
+
+use super::*;
+use crate::clock::BootTime;
+use crate::frame::{Geometry, Stamp};
+use proptest::prelude::*;
+
+const SIZE: (u32, u32) = (320, 240);
+
+/// A textured, noisy room; what is in it and how it is lit are up to the test.
+struct Room {
+    pass: FirstPass,
+    rng: fastrand::Rng,
+    frames: u64,
+    noise: i32,
+    /// Gain and offset of the light.
+    light: (f32, f32),
+    /// A box of one grey level.
+    thing: Option<(PixelBox, u8)>,
+}
+
+impl Room {
+    fn new(settings: MotionSettings) -> Self {
+        Self {
+            pass: FirstPass::new(settings),
+            rng: fastrand::Rng::with_seed(11),
+            frames: 0,
+            noise: 12,
+            light: (1.0, 0.0),
+            thing: None,
+        }
+    }
+
+    fn warm() -> Self {
+        let mut room = Self::new(MotionSettings::default());
+        room.run(30);
+        room
+    }
+
+    fn frame(&mut self) -> Vec<u8> {
+        let mut data = Vec::with_capacity((SIZE.0 * SIZE.1 * 2) as usize);
+        for y in 0..SIZE.1 {
+            for x in 0..SIZE.0 {
+                let wall = 40 + (x / 24 * 37 + y / 18 * 53) % 120;
+                let level = match self.thing {
+                    Some((b, level))
+                        if (b.x..b.x + b.w).contains(&x) && (b.y..b.y + b.h).contains(&y) =>
+                    {
+                        f32::from(level)
+                    }
+                    _ => wall as f32,
+                };
+                let lit = (level * self.light.0 + self.light.1) as i32;
+                let noisy = lit + self.rng.i32(-self.noise..=self.noise);
+                data.extend_from_slice(&[noisy.clamp(0, 255) as u8, 128]);
+            }
+        }
+        data
+    }
+
+    fn look(&mut self) -> Observation {
+        let data = self.frame();
+        self.frames += 1;
+        let captured = BootTime(self.frames * 200_000_000);
+        self.pass.look(&yuyv(&data, captured)).unwrap()
+    }
+
+    fn run(&mut self, frames: usize) -> Vec<Observation> {
+        (0..frames).map(|_| self.look()).collect()
+    }
+}
+
+fn yuyv(data: &[u8], captured: BootTime) -> Frame<'_> {
+    let (width, height) = SIZE;
+    let geometry = Geometry { format: PixelFormat::Yuyv, width, height, stride: 0 };
+    Frame { geometry, data, sequence: 0, captured, stamp: Stamp::Driver }
+}
+
+fn mjpeg(data: &[u8]) -> Frame<'_> {
+    let geometry = Geometry { format: PixelFormat::Mjpeg, width: 9, height: 9, stride: 0 };
+    Frame { geometry, data, sequence: 0, captured: BootTime(1), stamp: Stamp::Driver }
+}
+
+fn thing(x: u32, y: u32) -> Option<(PixelBox, u8)> {
+    Some((PixelBox { x, y, w: 40, h: 64 }, 240))
+}
+
+fn motions(seen: &[Observation]) -> usize {
+    seen.iter().filter(|o| o.motion).count()
+}
+
+#[test]
+fn an_empty_noisy_room_is_still_from_the_first_frame_on() {
+    let mut room = Room::new(MotionSettings::default());
+    room.noise = 40;
+    let seen = room.run(600);
+    assert_eq!(motions(&seen), 0);
+    assert!(seen.iter().all(|o| !o.light_change && o.boxes.is_empty() && o.score == 0.0));
+}
+
+#[test]
+fn a_start_with_something_moving_is_no_event_while_the_scene_is_learnt() {
+    let mut room = Room::new(MotionSettings::default());
+    for i in 0..10 {
+        room.thing = thing(i * 24, 80);
+        assert!(!room.look().motion);
+    }
+}
+
+#[test]
+fn a_moving_thing_is_boxed_where_it_is() {
+    let mut room = Room::warm();
+    for step in 0..20 {
+        room.thing = thing(16 + step * 12, 96);
+        let seen = room.look();
+        assert!(seen.motion, "step {step}");
+        let b = seen.boxes[0];
+        let (centre, at) = ((b.x + b.w / 2, b.y + b.h / 2), (36 + step * 12, 128));
+        assert!(centre.0.abs_diff(at.0) <= 12 && centre.1.abs_diff(at.1) <= 12, "{b:?} at {at:?}");
+        assert_eq!(seen.boxes.len(), 1);
+    }
+    room.thing = None;
+    assert_eq!(motions(&room.run(50)), 0);
+}
+
+#[test]
+fn what_stays_is_absorbed_and_its_going_too() {
+    let mut room = Room::warm();
+    room.thing = thing(120, 96);
+    assert_eq!(motions(&room.run(5)), 5);
+    room.run(200);
+    assert_eq!(motions(&room.run(20)), 0);
+    room.thing = None;
+    assert!(room.look().motion);
+    room.run(200);
+    assert_eq!(motions(&room.run(20)), 0);
+}
+
+#[test]
+fn lamp_switches_day_and_night_are_light_and_never_motion() {
+    for light in [(1.5, 15.0), (0.35, 0.0), (1.0, 60.0), (0.15, 5.0)] {
+        let mut room = Room::warm();
+        for _ in 0..3 {
+            room.light = light;
+            let on = room.run(40);
+            assert!(on[0].light_change, "{light:?}");
+            room.light = (1.0, 0.0);
+            let off = room.run(40);
+            assert!(off[0].light_change, "{light:?}");
+            assert_eq!(motions(&on) + motions(&off), 0, "{light:?}");
+            assert!(!on[39].light_change && !off[39].light_change);
+        }
+    }
+}
+
+#[test]
+fn motion_is_seen_again_soon_after_the_lamp() {
+    let mut room = Room::warm();
+    room.light = (1.6, 10.0);
+    room.run(10);
+    room.thing = Some((PixelBox { x: 100, y: 90, w: 40, h: 64 }, 5));
+    assert!(room.look().motion);
+}
+
+#[test]
+fn clouds_and_creeping_exposure_are_no_motion() {
+    let mut room = Room::warm();
+    for i in 0..200 {
+        room.light.0 = 1.0 + 0.5 * (i as f32 / 12.0).sin();
+        let seen = room.look();
+        assert!(!seen.motion, "frame {i}");
+    }
+}
+
+#[test]
+fn a_covered_lens_is_no_motion() {
+    let mut room = Room::warm();
+    room.thing = Some((PixelBox { x: 0, y: 0, w: SIZE.0, h: SIZE.1 }, 8));
+    assert_eq!(motions(&room.run(30)), 0);
+}
+
+#[test]
+fn zones_and_smallest_area_are_kept_to() {
+    let left = Polygon(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
+    let zoned = |include: &[Polygon], exclude: &[Polygon], min_area| MotionSettings {
+        include: include.to_vec(),
+        exclude: exclude.to_vec(),
+        min_area,
+        ..MotionSettings::default()
+    };
+    for (settings, expected) in [
+        (zoned(&[], &[], 0.002), true),
+        (zoned(std::slice::from_ref(&left), &[], 0.002), true),
+        (zoned(&[], std::slice::from_ref(&left), 0.002), false),
+        // The thing covers 40 of 1200 samples.
+        (zoned(&[], &[], 0.025), true),
+        (zoned(&[], &[], 0.05), false),
+        (zoned(std::slice::from_ref(&left), &[], 0.05), true),
+    ] {
+        let mut room = Room::new(settings.clone());
+        room.run(20);
+        room.thing = thing(64, 96);
+        assert_eq!(room.look().motion, expected, "{settings:?}");
+    }
+}
+
+#[test]
+fn an_unusable_frame_is_an_error_and_the_model_stays() {
+    let mut room = Room::warm();
+    let data = room.frame();
+    let short = yuyv(&data[..data.len() - 1], BootTime(0));
+    assert_eq!(room.pass.look(&short), Err(LookError::Raw(ShrinkError::Short)));
+    assert_eq!(room.pass.look(&mjpeg(b"\xff\xd8")), Err(LookError::Jpeg(JpegError::Truncated)));
+    room.thing = thing(100, 100);
+    assert!(room.look().motion);
+}
+
+#[test]
+fn a_change_of_size_begins_anew_without_motion() {
+    let mut room = Room::warm();
+    let fixture = include_bytes!("../../tests/fixtures/jpeg/restart-blocks-422.jpg");
+    let seen = room.pass.look(&mjpeg(fixture)).unwrap();
+    assert!(!seen.motion && seen.quality.detail > 0.0);
+    assert_eq!(motions(&room.run(9)), 0);
+}
+
+#[test]
+fn steady_looking_keeps_its_buffers() {
+    let mut room = Room::warm();
+    let places = |p: &FirstPass| (p.raw.data.as_ptr(), p.raw.data.capacity());
+    let before = places(&room.pass);
+    room.run(5);
+    assert_eq!(places(&room.pass), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn arbitrary_frames_never_panic(
+        frames in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..300), any::<bool>(), any::<u64>()), 1..4),
+        shape in (0u32..24, 0u32..24, 0u32..64),
+    ) {
+        let mut pass = FirstPass::new(MotionSettings::default());
+        for (data, jpeg, at) in frames {
+            let format = if jpeg { PixelFormat::Mjpeg } else { PixelFormat::Yuyv };
+            let geometry = Geometry { format, width: shape.0, height: shape.1, stride: shape.2 };
+            let stamp = Stamp::Arrival;
+            let frame =
+                Frame { geometry, data: &data, sequence: 0, captured: BootTime(at), stamp };
+            pass.look(&frame).ok();
+        }
+    }
+}
