@@ -4,6 +4,8 @@
 //! it lends stays valid until the next call, which first gives the buffer back to the driver. Nothing
 //! here blocks for longer than the time-out it was given.
 
+pub mod v4l2;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +26,26 @@ pub enum CameraError {
     /// The source is used up (a file played once): the camera thread ends well.
     #[error("the source has ended")]
     Ended,
+}
+
+/// Why a camera did not open. Each message is ready to read and says what helps.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such camera (now): wait for it.
+    #[error("{0}")]
+    NotFound(String),
+    /// The camera is there, but not for this user.
+    #[error("{0}")]
+    Permission(String),
+    /// Another program holds the camera.
+    #[error("{0}")]
+    Busy(String),
+    /// The camera cannot do what is asked of it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The camera or its driver failed.
+    #[error("{0}")]
+    Io(String),
 }
 
 /// A source of frames.

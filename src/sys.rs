@@ -1,1 +1,119 @@
-//! The few system calls without a safe wrapper.
+//! The few system calls without a safe wrapper, and the process-wide settings made at start.
+//!
+//! Called by `clock` (is the kernel's clock disciplined?), `still` (lower its own priority), `spool`
+//! (start write-back early) and `cli` (no core dumps). Every function here is advice or a question:
+//! where the kernel refuses, the agent works on, so nothing fails harder than an `io::Error` that
+//! the caller logs.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+/// Does the kernel say that its wall clock is disciplined by a time source?
+///
+/// Asks `adjtimex(2)` and changes nothing. A kernel that cannot be asked is taken as not synchronised.
+#[must_use]
+pub fn kernel_clock_synchronised() -> bool {
+    // SAFETY: `timex` is plain integers, for which all zeroes is a valid value; `modes == 0` asks
+    // without changing anything and needs no privilege.
+    let (state, status) = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        let state = libc::adjtimex(&raw mut timex);
+        (state, timex.status)
+    };
+    synchronised(state, status)
+}
+
+/// The returned state `TIME_ERROR` is not looked at: the kernel also answers it for a pulse-per-second
+/// fault of a clock that is set (adjtimex(2)). `STA_UNSYNC` is the flag that says it.
+fn synchronised(state: libc::c_int, status: libc::c_int) -> bool {
+    state >= 0 && status & libc::STA_UNSYNC == 0
+}
+
+/// Sets the calling thread's nice value (-20 urgent to 19 last).
+///
+/// # Errors
+/// Lowering the number needs a privilege; the thread then keeps its priority.
+pub fn set_thread_nice(nice: i32) -> io::Result<()> {
+    // Linux keeps the nice value per thread, and "no process" means the calling thread, not the whole
+    // process (setpriority(2), "C library/kernel differences").
+    Ok(rustix::process::setpriority_process(None, nice)?)
+}
+
+/// Starts writing the first `len` bytes of a file to the disk, without waiting for it.
+///
+/// A head start for the `fdatasync` that follows, never a replacement for it: the file's size and the
+/// disk's cache are not covered. File systems that cannot do it (or kernels that forbid it) make the
+/// `fdatasync` do all the work, so failure is of no consequence and not reported.
+pub fn start_writeback(file: BorrowedFd<'_>, len: u64) {
+    let Ok(len) = len.try_into() else { return };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory.
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), 0, len, libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+/// Keeps this process's memory, which holds credentials and pictures, out of core dumps.
+///
+/// The limit stops core files; "not dumpable" also stops piped core handlers, which ignore the limit,
+/// and other processes of the same user from reading our memory.
+///
+/// # Errors
+/// The first of the two settings that the kernel refused.
+pub fn disable_core_dumps() -> io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limit = rustix::process::setrlimit(Resource::Core, none);
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(limit?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn only_the_unsync_flag_or_a_refusal_makes_the_clock_unsynchronised() {
+        assert!(synchronised(0, 0));
+        assert!(synchronised(5, libc::STA_PLL));
+        assert!(!synchronised(5, libc::STA_UNSYNC | libc::STA_PLL));
+        assert!(!synchronised(0, libc::STA_UNSYNC));
+        assert!(!synchronised(-1, 0));
+    }
+
+    #[test]
+    fn asking_for_the_clock_state_answers() {
+        assert_eq!(kernel_clock_synchronised(), kernel_clock_synchronised());
+    }
+
+    #[test]
+    fn nice_changes_the_calling_thread_alone() {
+        let before = rustix::process::getpriority_process(None).unwrap();
+        let inside = std::thread::spawn(|| {
+            set_thread_nice(19).unwrap();
+            rustix::process::getpriority_process(None).unwrap()
+        });
+        assert_eq!(inside.join().unwrap(), 19);
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), before);
+    }
+
+    #[test]
+    fn writeback_leaves_the_file_as_it_is_whatever_the_length() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"picture").unwrap();
+        for len in [0, 7, 1 << 40, u64::MAX] {
+            start_writeback(file.as_fd(), len);
+        }
+        assert_eq!(file.metadata().unwrap().len(), 7);
+    }
+
+    #[test]
+    fn core_dumps_are_off_afterwards() {
+        disable_core_dumps().unwrap();
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
+    }
+}

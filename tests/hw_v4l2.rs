@@ -1,0 +1,262 @@
+//! The V4L2 camera on a real `/dev/video*`, normally vivid's inside the virtual device.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `VEDETTE_V4L2_DEVICE` | the node; without it every test here says so and passes |
+//! | `VEDETTE_V4L2_VIVID` | the platform device behind the node (`vivid.0`): it may be unbound and told to inject faults |
+//! | `VEDETTE_V4L2_SAVE` | a directory for one frame as the driver gave it, beside its shape |
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+#![allow(clippy::print_stderr, reason = "whoever runs these by hand reads what the device did")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use vedette::camera::v4l2::{V4l2Camera, open};
+use vedette::camera::{Camera, CameraError, OpenError, V4l2Settings};
+use vedette::clock::{BootId, BootTime, Clock, WallTime};
+use vedette::frame::{PixelFormat, Stamp};
+
+/// Emulated machines stall for seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The tests share one device.
+static DEVICE: Mutex<()> = Mutex::new(());
+
+struct Rig {
+    settings: V4l2Settings,
+    vivid: Option<String>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// The device under test, or `None` with a word why not.
+fn rig() -> Option<Rig> {
+    let Some(device) = std::env::var_os("VEDETTE_V4L2_DEVICE") else {
+        eprintln!("skipped: set VEDETTE_V4L2_DEVICE, or run tests/device/camera");
+        return None;
+    };
+    Some(Rig {
+        settings: V4l2Settings {
+            device: device.into(),
+            size: Some((640, 480)),
+            fps: None,
+            format: Some(PixelFormat::Yuyv),
+        },
+        vivid: std::env::var("VEDETTE_V4L2_VIVID").ok(),
+        _alone: DEVICE.lock().unwrap_or_else(PoisonError::into_inner),
+    })
+}
+
+/// A rig whose device may be harmed, with the platform device's name.
+fn vivid_rig() -> Option<(Rig, String)> {
+    let rig = rig()?;
+    let Some(vivid) = rig.vivid.clone() else {
+        eprintln!("skipped: set VEDETTE_V4L2_VIVID to the vivid device that may be unbound");
+        return None;
+    };
+    Some((rig, vivid))
+}
+
+struct BoottimeClock;
+
+impl Clock for BoottimeClock {
+    fn boottime(&self) -> BootTime {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        BootTime(u64::try_from(Duration::try_from(t).unwrap().as_nanos()).unwrap())
+    }
+    fn wall(&self) -> WallTime {
+        WallTime(0)
+    }
+    fn kernel_synchronised(&self) -> bool {
+        false
+    }
+    fn set_by_rtc(&self) -> bool {
+        false
+    }
+    fn boot_id(&self) -> BootId {
+        BootId(String::new())
+    }
+}
+
+fn start(settings: &V4l2Settings) -> Result<V4l2Camera, OpenError> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init().ok();
+    open(settings, Arc::new(BoottimeClock))
+}
+
+/// Asks until something other than a time-out or a skipped frame comes, and counts those skipped.
+fn until_lost(camera: &mut V4l2Camera) -> String {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        match camera.next_frame(Duration::from_secs(1)) {
+            Ok(_) | Err(CameraError::Timeout(_) | CameraError::Skip(_)) => {}
+            Err(CameraError::Lost(why)) => return why,
+            Err(CameraError::Ended) => panic!("a device has no end"),
+        }
+    }
+    panic!("not lost within {PATIENCE:?}");
+}
+
+fn control(rig: &Rig, assignment: &str) {
+    let device = &rig.settings.device;
+    let done =
+        Command::new("v4l2-ctl").arg("-d").arg(device).arg("-c").arg(assignment).status().unwrap();
+    assert!(done.success(), "v4l2-ctl -c {assignment}");
+}
+
+#[test]
+fn hw_thirty_frames_have_growing_sequence_and_time() {
+    let Some(rig) = rig() else { return };
+    if rig.vivid.is_some() {
+        control(&rig, "timestamp_source=1"); // Start of exposure; the default lies in the future.
+    }
+    let mut camera = start(&rig.settings).unwrap();
+    let geometry = camera.geometry();
+    assert_eq!((geometry.width, geometry.height, geometry.stride), (640, 480, 1280));
+    let mut last: Option<(u64, BootTime)> = None;
+    let mut saved = Vec::new();
+    for n in 0..30 {
+        let frame = camera.next_frame(PATIENCE).unwrap();
+        let now = BoottimeClock.boottime();
+        assert_eq!(frame.data.len(), 1280 * 480);
+        if rig.vivid.is_some() {
+            assert_eq!(frame.stamp, Stamp::Driver);
+        }
+        assert!(frame.captured <= now, "captured before now");
+        assert!(now.since(frame.captured) < PATIENCE, "captured on the same clock");
+        if let Some((sequence, captured)) = last {
+            assert!(frame.sequence > sequence && frame.captured > captured);
+        }
+        let age = now.since(frame.captured);
+        eprintln!(
+            "frame {n}: sequence {} captured {:?} age {age:?}",
+            frame.sequence, frame.captured
+        );
+        last = Some((frame.sequence, frame.captured));
+        saved = frame.data.to_vec();
+    }
+    if let Some(directory) = std::env::var_os("VEDETTE_V4L2_SAVE").map(PathBuf::from) {
+        std::fs::write(directory.join("frame-640x480.yuyv"), saved).unwrap();
+    }
+}
+
+#[test]
+fn hw_stamps_from_the_future_give_way_to_the_time_of_arrival() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    control(&rig, "timestamp_source=0"); // End of a frame that is handed over at its start.
+    let mut camera = start(&rig.settings).unwrap();
+    let before = BoottimeClock.boottime();
+    let frame = camera.next_frame(PATIENCE).unwrap();
+    assert_eq!(frame.stamp, Stamp::Arrival);
+    assert!(before <= frame.captured && frame.captured <= BoottimeClock.boottime());
+}
+
+#[test]
+fn hw_a_lent_frame_does_not_change_while_it_is_lent() {
+    let Some(rig) = rig() else { return };
+    let mut camera = start(&rig.settings).unwrap();
+    let frame = camera.next_frame(PATIENCE).unwrap();
+    let copy = frame.data.to_vec();
+    // Long enough for the driver to fill all buffers that it has (25 frames a second, four buffers).
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert!(frame.data == copy.as_slice(), "the driver wrote into a lent buffer");
+    }
+    camera.next_frame(PATIENCE).unwrap();
+}
+
+#[test]
+fn hw_size_and_rate_are_the_drivers_nearest() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    let wanted = V4l2Settings { size: Some((1270, 700)), fps: Some(7), ..rig.settings.clone() };
+    let mut camera = start(&wanted).unwrap();
+    let geometry = camera.geometry();
+    eprintln!("asked for 1270x700, got {geometry:?}");
+    assert_ne!((geometry.width, geometry.height), (1270, 700), "vivid has no such webcam size");
+    assert!(geometry.stride >= geometry.width * 2);
+    let frame = camera.next_frame(PATIENCE).unwrap();
+    assert!(frame.data.len() >= (geometry.stride * geometry.height) as usize);
+    drop(camera);
+    let own = V4l2Settings { size: None, format: None, ..rig.settings.clone() };
+    let own = start(&own).unwrap().geometry();
+    assert_eq!((own.width, own.height), (geometry.width, geometry.height), "the size in force");
+}
+
+#[test]
+fn hw_a_second_user_is_told_that_the_camera_is_busy() {
+    let Some(rig) = rig() else { return };
+    let first = start(&rig.settings).unwrap();
+    let second = start(&rig.settings).err().expect("two streams on one camera");
+    assert!(matches!(second, OpenError::Busy(_)), "{second:?}");
+    drop(first);
+    start(&rig.settings).unwrap().next_frame(PATIENCE).unwrap();
+}
+
+#[test]
+fn hw_formats_and_nodes_that_are_not_there_are_named() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    let mjpeg = V4l2Settings { format: Some(PixelFormat::Mjpeg), ..rig.settings.clone() };
+    let text = start(&mjpeg).err().expect("vivid has no mjpeg").to_string();
+    assert!(text.contains("does not offer mjpeg; it offers") && text.contains("YUYV"), "{text}");
+    let open_at =
+        |device: &str| start(&V4l2Settings { device: device.into(), ..rig.settings.clone() }).err();
+    assert!(matches!(open_at("/dev/video99"), Some(OpenError::NotFound(_))));
+    assert!(matches!(open_at("/dev/null"), Some(OpenError::Unsupported(_))));
+    assert!(matches!(open_at("/dev"), Some(OpenError::Unsupported(_))));
+}
+
+#[test]
+fn hw_injected_faults_are_skipped_refused_or_lost_and_a_reopen_heals() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    let mut camera = start(&rig.settings).unwrap();
+    camera.next_frame(PATIENCE).unwrap();
+    control(&rig, "inject_v4l2_buf_flag_error=1");
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "no damaged frame seen");
+        match camera.next_frame(PATIENCE) {
+            Ok(_) => {}
+            Err(CameraError::Skip(why)) => break assert!(why.contains("damaged"), "{why}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    camera.next_frame(PATIENCE).unwrap();
+    control(&rig, "inject_fatal_streaming_error=1");
+    eprintln!("fatal streaming error: {}", until_lost(&mut camera));
+    drop(camera);
+    for refused in ["reqbufs", "qbuf", "streamon"] {
+        control(&rig, &format!("inject_vidioc_{refused}_error=1"));
+        let error = start(&rig.settings).err().expect("the injected error");
+        eprintln!("{refused}: {error}");
+        let mut camera = start(&rig.settings).unwrap();
+        camera.next_frame(PATIENCE).unwrap();
+    }
+}
+
+#[test]
+fn hw_an_unplugged_camera_is_lost_without_a_hang_and_comes_back() {
+    let Some((rig, vivid)) = vivid_rig() else { return };
+    let driver = PathBuf::from("/sys/bus/platform/drivers/vivid");
+    let mut camera = start(&rig.settings).unwrap();
+    camera.next_frame(PATIENCE).unwrap();
+    // Unbinding may wait for us to close, so it has a thread of its own.
+    let unbind = driver.join("unbind");
+    let name = vivid.clone();
+    let unplug = std::thread::spawn(move || std::fs::write(unbind, name).unwrap());
+    eprintln!("unplugged: {}", until_lost(&mut camera));
+    let again = camera.next_frame(PATIENCE);
+    assert!(matches!(again, Err(CameraError::Lost(_))), "{again:?}");
+    drop(camera);
+    unplug.join().unwrap();
+    let gone = start(&rig.settings).err().expect("the node is gone");
+    assert!(matches!(gone, OpenError::NotFound(_)), "{gone:?}");
+    std::fs::write(driver.join("bind"), vivid).unwrap();
+    let begun = Instant::now();
+    let mut camera = loop {
+        match start(&rig.settings) {
+            Ok(camera) => break camera,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "not back: {error}"),
+        }
+    };
+    camera.next_frame(PATIENCE).unwrap();
+}
