@@ -134,4 +134,5 @@ def main():
         print(f"| {name} | {least:.3f} | {middle:.3f} | {least / ours:.1f} | {notes[name]} |")
 
 
-main()
+if __name__ == "__main__":
+    main()
