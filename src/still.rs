@@ -143,7 +143,7 @@ struct StillThread {
 impl StillThread {
     fn take(&mut self, pick: Pick) {
         match pick {
-            Pick::One(candidate, token) => self.keep(&candidate, token),
+            Pick::One(candidate, token) => self.keep(*candidate, token),
             Pick::Show(candidate, reply) => {
                 let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
                 // Whoever asked may have stopped waiting; then nobody misses the answer.
@@ -152,10 +152,14 @@ impl StillThread {
         }
     }
 
-    fn keep(&mut self, candidate: &Candidate, mut token: InHand) {
-        let camera = &candidate.profile.camera;
+    fn keep(&mut self, candidate: Candidate, mut token: InHand) {
+        let profile = Arc::clone(&candidate.profile);
+        let camera = &profile.camera;
         let wall = (self.wall)(candidate.captured);
-        match self.studio.keep(candidate, self.next_seq, &self.boot, wall) {
+        let made = self.studio.keep(&candidate, self.next_seq, &self.boot, wall);
+        // The sink may wait for a slow disk; a raw frame is not to wait with it, uncounted.
+        drop(candidate);
+        match made {
             Ok((bytes, facts)) => {
                 if let Some(failures) = self.failures.remove(camera) {
                     info!(camera, failures, "Pictures can be made again.");
@@ -306,11 +310,12 @@ mod tests {
     #[test]
     fn raw_and_camera_jpegs_are_masked_and_no_camera_segment_survives() {
         let mut frame = encode::tests::jpeg(160, 120);
-        frame.splice(20..20, *b"\xFF\xE1\x00\x0Fhttp://thumb\xFF\xEF\x00\x06raw!");
+        frame.splice(20..20, *b"\xFF\xE1\x00\x0Ehttp://thumb\xFF\xEF\x00\x06raw!");
         let raw = encode::tests::picture(160, 120);
         let raw = candidate("raw", raw, encode::tests::yuyv(160, 120, 0), square());
         let account = Account::new(1 << 20);
         let (shots, _) = run(&account, vec![mjpeg(frame, square()), raw]);
+        assert_eq!(shots.len(), 2);
         for shot in &shots {
             assert_masked(&shot.bytes);
             let text = String::from_utf8_lossy(&shot.bytes);

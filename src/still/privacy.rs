@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_pixel_that_a_polygon_touches_is_covered_and_little_else(
+        fn every_pixel_that_a_polygon_touches_is_covered(
             points in prop::collection::vec((-0.2f32..1.2, -0.2f32..1.2), 3..7),
             width in 1usize..40, height in 1usize..40,
         ) {
