@@ -131,6 +131,23 @@ fn a_secret_written_into_the_file_is_never_shown() {
     }
 }
 
+#[test]
+fn one_mistake_is_told_once() {
+    let device = Device::new();
+    for text in [
+        "[camera.a]\nv4l.device = \"/dev/video0\"\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\nscene.seed = 1\n[destination.s3]\nendpoit = \"http://a\"\nbucket = \"abc\"\ncredentials_file = \"store.credentials\"\n",
+        "[camera.a]\nscene.size = \"1x1\"\n[destination]\ndir.path = \"x\"\n",
+        "[camera]\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\nscene.seed = 1\nmotion.enabled = false\n[destination]\ndir.path = \"x\"\n",
+        "[device]\nid = \"Gate 1\"\n[camera.a]\nscene.seed = 1\n[destination]\ndir.path = \"${device}\"\n",
+    ] {
+        let errors = config::parse(text, &device.config(), &device.context()).unwrap_err();
+        assert_eq!(errors.errors.len(), 1, "{errors}");
+    }
+}
+
 // ---- the shipped ones
 
 /// The reference with every `#key` that `pick` takes uncommented; paragraphs that say "Default:" show
