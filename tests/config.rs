@@ -448,3 +448,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn deep_wide_and_long_files_are_refused_in_bounded_time() {
+    let device = Device::new();
+    for text in [
+        format!("{}b = 1\n", "a.".repeat(300_000)),
+        format!("[{}b]\n", "a.".repeat(300_000)),
+        format!("a = {}\n", "[".repeat(500_000)),
+        format!("a = {}1{}\n", "{a=".repeat(200_000), "}".repeat(200_000)),
+        (0..60_000).map(|i| format!("k{i} = {i}\n")).collect(),
+        (0..60_000).map(|i| format!("k{i} = \n")).collect(),
+        format!("a = \"{}\n", "x".repeat(900_000)),
+        "=".repeat(900_000),
+    ] {
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.errors.len() <= 20);
+        errors.to_string();
+    }
+}
