@@ -132,6 +132,27 @@ fn a_secret_written_into_the_file_is_never_shown() {
 }
 
 #[test]
+fn shape_and_meaning_are_told_together() {
+    let device = Device::new();
+    let text = "[camera.a]\nscene.seed = 1\ninterval = 10\nmask = [{points = [[0, 0], [1, 1], [2]]}]\n\
+                [destination.s3]\nendpoint = \"https://cam-1.cos.ap-guangzhou.myqcloud.com\"\n\
+                bucket = \"cam-1\"\ncredentials_file = \"nope\"\nsecret_key = \"x\"\n[[camera.b]]\n";
+    let shown = config::parse(text, &device.config(), &device.context()).unwrap_err().to_string();
+    for part in [
+        "write a number and a unit",
+        "has 1 entry",
+        "write `https://cos.ap-guangzhou.myqcloud.com`",
+        "/nope: No such file",
+        "secrets are not written here",
+        "write `[camera.b]`, with single brackets",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in\n{shown}");
+    }
+    let syntax = config::parse("[camera.a\nx = [1,\ny = 2\n", &device.config(), &device.context());
+    assert_eq!(syntax.unwrap_err().errors.len(), 2);
+}
+
+#[test]
 fn one_mistake_is_told_once() {
     let device = Device::new();
     for text in [

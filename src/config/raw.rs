@@ -244,7 +244,10 @@ impl JsonSchema for Point {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let side = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 1 });
-        json_schema!({ "type": "array", "items": side, "minItems": 2, "maxItems": 2 })
+        json_schema!({
+            "description": "A point `[x, y]` in 0..1 of width and height",
+            "type": "array", "items": side, "minItems": 2, "maxItems": 2
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::errors::{ConfigErrors, nearest};
+use super::errors::{ConfigErrors, is_secret, nearest};
 use super::expand::{Variables, expand};
 use super::place::Path;
 use super::units;
@@ -26,7 +26,8 @@ pub(crate) fn check(
     let mut walk = Walk { source, variables, errors };
     // What the whole file lacks is missing at its end.
     let end = source.trim_end().len();
-    walk.table(root.get_ref(), &At { path: Path::default(), span: end..end, schema })
+    let sound = walk.table(root.get_ref(), &At { path: Path::default(), span: end..end, schema });
+    sound.unwrap_or(Value::Null)
 }
 
 /// A value to check: where it stands, and what the schema says of it.
@@ -53,12 +54,16 @@ impl Walk<'_> {
     fn value(&mut self, value: &DeValue<'_>, at: &At<'_>) -> Option<Value> {
         let wanted = at.schema.get("type").and_then(Value::as_str).unwrap_or("string");
         match (value, wanted) {
-            (DeValue::Table(table), "object") => Some(self.table(table, at)),
+            (DeValue::Table(table), "object") => self.table(table, at),
             (DeValue::Array(array), "array") => self.array(array, at),
             (DeValue::String(text), "string") => self.text(text, at),
             (DeValue::Boolean(b), "boolean") => Some(Value::Bool(*b)),
             (DeValue::Integer(n), "integer" | "number") => self.integer(n, at),
             (DeValue::Float(n), "number") => self.float(n.as_str(), at),
+            (DeValue::Array(_), "object") => {
+                let help = format!("write `[{}]`, with single brackets", at.path);
+                self.error(at, "expected a table, found an array".into(), help)
+            }
             (found, _) => {
                 let (wanted, found) = (wanted_name(at.schema), found_name(found));
                 self.error(at, format!("expected {wanted}, found {found}"), example(at.schema))
@@ -77,7 +82,7 @@ impl Walk<'_> {
         items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
     }
 
-    fn table(&mut self, table: &DeTable<'_>, at: &At<'_>) -> Value {
+    fn table(&mut self, table: &DeTable<'_>, at: &At<'_>) -> Option<Value> {
         let none = Map::new();
         let known = at.schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let others = at.schema.get("additionalProperties").filter(|o| o.is_object());
@@ -107,7 +112,8 @@ impl Walk<'_> {
         self.count(table.len(), "minProperties", "maxProperties", at);
         self.missing(&given, at);
         self.exactly_one(given, at);
-        Value::Object(out)
+        let complete = at.words("required").iter().all(|key| out.contains_key(*key));
+        complete.then_some(Value::Object(out))
     }
 
     /// Tells of an unknown key, and which one was probably meant.
@@ -119,6 +125,9 @@ impl Walk<'_> {
     ) -> Option<&'k str> {
         let near = nearest(name, known.keys().map(String::as_str));
         let help = match near {
+            _ if is_secret(name) => {
+                "secrets are not written here: put them into a file, see `credentials_file`".into()
+            }
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", quoted(known.keys().map(String::as_str))),
         };
@@ -210,7 +219,8 @@ impl Walk<'_> {
 
     fn count(&mut self, n: usize, least: &str, most: &str, at: &At<'_>) {
         let bound = |key| at.schema.get(key).and_then(Value::as_u64);
-        let what = format!("`{}` has {n} entries", at.path);
+        let noun = if n == 1 { "entry" } else { "entries" };
+        let what = format!("`{}` has {n} {noun}", at.path);
         if let Some(min) = bound(least).filter(|min| (n as u64) < *min) {
             let help = format!("give at least {min}: {}", about(Some(at.schema)));
             self.error::<()>(at, what, help);
