@@ -131,6 +131,44 @@ fn a_secret_written_into_the_file_is_never_shown() {
     }
 }
 
+#[test]
+fn shape_and_meaning_are_told_together() {
+    let device = Device::new();
+    let text = "[camera.a]\nscene.seed = 1\ninterval = 10\nmask = [{points = [[0, 0], [1, 1], [2]]}]\n\
+                [destination.s3]\nendpoint = \"https://cam-1.cos.ap-guangzhou.myqcloud.com\"\n\
+                bucket = \"cam-1\"\ncredentials_file = \"nope\"\nsecret_key = \"x\"\n[[camera.b]]\n";
+    let shown = config::parse(text, &device.config(), &device.context()).unwrap_err().to_string();
+    for part in [
+        "write a number and a unit",
+        "has 1 entry",
+        "write `https://cos.ap-guangzhou.myqcloud.com`",
+        "/nope: No such file",
+        "secrets are not written here",
+        "write `[camera.b]`, with single brackets",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in\n{shown}");
+    }
+    let syntax = config::parse("[camera.a\nx = [1,\ny = 2\n", &device.config(), &device.context());
+    assert_eq!(syntax.unwrap_err().errors.len(), 2);
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    let device = Device::new();
+    for text in [
+        "[camera.a]\nv4l.device = \"/dev/video0\"\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\nscene.seed = 1\n[destination.s3]\nendpoit = \"http://a\"\nbucket = \"abc\"\ncredentials_file = \"store.credentials\"\n",
+        "[camera.a]\nscene.size = \"1x1\"\n[destination]\ndir.path = \"x\"\n",
+        "[camera]\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\n[destination]\ndir.path = \"x\"\n",
+        "[camera.a]\nscene.seed = 1\nmotion.enabled = false\n[destination]\ndir.path = \"x\"\n",
+        "[device]\nid = \"Gate 1\"\n[camera.a]\nscene.seed = 1\n[destination]\ndir.path = \"${device}\"\n",
+    ] {
+        let errors = config::parse(text, &device.config(), &device.context()).unwrap_err();
+        assert_eq!(errors.errors.len(), 1, "{errors}");
+    }
+}
+
 // ---- the shipped ones
 
 /// The reference with every `#key` that `pick` takes uncommented; paragraphs that say "Default:" show
@@ -429,5 +467,24 @@ proptest! {
         if let Err(errors) = config::parse(&text, Path::new("x.toml"), &context) {
             prop_assert!(!errors.to_string().is_empty());
         }
+    }
+}
+
+#[test]
+fn deep_wide_and_long_files_are_refused_in_bounded_time() {
+    let device = Device::new();
+    for text in [
+        format!("{}b = 1\n", "a.".repeat(300_000)),
+        format!("[{}b]\n", "a.".repeat(300_000)),
+        format!("a = {}\n", "[".repeat(500_000)),
+        format!("a = {}1{}\n", "{a=".repeat(200_000), "}".repeat(200_000)),
+        (0..60_000).map(|i| format!("k{i} = {i}\n")).collect(),
+        (0..60_000).map(|i| format!("k{i} = \n")).collect(),
+        format!("a = \"{}\n", "x".repeat(900_000)),
+        "=".repeat(900_000),
+    ] {
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.errors.len() <= 20);
+        errors.to_string();
     }
 }

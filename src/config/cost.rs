@@ -44,7 +44,7 @@ const BASE: u64 = 12_000_000;
 /// The newest pictures' bytes, kept so that a fresh upload reads no file.
 const WARM: u64 = 4 << 20;
 
-/// Frames that a driver has mapped for each camera.
+/// Frames that a driver keeps for us; mapped, so not our own memory, but taken from the same machine.
 const DRIVER_BUFFERS: u64 = 4;
 
 /// What it costs.
@@ -78,7 +78,7 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         let (interval, events) = (interval_puts(camera), event_puts(camera, assume));
         puts += interval + events;
         bytes += (interval + events) * size;
-        buffers += DRIVER_BUFFERS * frame_bytes(&camera.source);
+        buffers += buffer_bytes(&camera.source);
         lines.push(format!(
             "camera {}: {} pictures a day by interval, {} by motion, about {} each",
             camera.profile.camera,
@@ -128,6 +128,11 @@ pub fn frame_bytes(source: &Source) -> u64 {
         PixelFormat::Mjpeg => pixels / 2,
         PixelFormat::Yuyv => pixels * 2,
     }
+}
+
+fn buffer_bytes(source: &Source) -> u64 {
+    let frames = if matches!(source, Source::V4l2(_)) { DRIVER_BUFFERS } else { 1 };
+    frames.saturating_mul(frame_bytes(source))
 }
 
 fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {

@@ -194,6 +194,12 @@ fn blotted(text: &str) -> String {
     text.split_inclusive('\n').map(&mut blot).collect()
 }
 
+/// Does this key say that its value is a secret?
+pub(crate) fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|w| key.contains(w)) && !key.ends_with("_file")
+}
+
 /// Where the first secret value of a line begins, if there is one.
 fn secret_from(line: &str) -> Option<usize> {
     let lower = line.to_ascii_lowercase();
@@ -202,8 +208,7 @@ fn secret_from(line: &str) -> Option<usize> {
         from += part.len();
         let key = part.trim_end_matches(['=', ' ', '\t', '"', '\'']);
         let key = key.rsplit([' ', '\t', '{', ',', '.', '"', '\'']).next().unwrap_or_default();
-        let secret = SECRET_WORDS.iter().any(|w| key.contains(w));
-        if part.ends_with('=') && secret && !key.ends_with("_file") {
+        if part.ends_with('=') && is_secret(key) {
             return Some(from);
         }
     }

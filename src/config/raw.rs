@@ -20,7 +20,7 @@ pub(crate) struct Root {
     /// Who this device is.
     #[serde(default)]
     pub(crate) device: Device,
-    /// The cameras, by name: `[camera.front]`.
+    /// The cameras by name, for example `[camera.front]` with `v4l2.device = "/dev/video0"`.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"}))]
     pub(crate) camera: BTreeMap<String, Camera>,
     /// Where pictures go; exactly one of `s3` and `dir`.
@@ -244,7 +244,10 @@ impl JsonSchema for Point {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let side = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 1 });
-        json_schema!({ "type": "array", "items": side, "minItems": 2, "maxItems": 2 })
+        json_schema!({
+            "description": "A point `[x, y]` in 0..1 of width and height",
+            "type": "array", "items": side, "minItems": 2, "maxItems": 2
+        })
     }
 }
 

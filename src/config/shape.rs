@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::errors::{ConfigErrors, nearest};
+use super::errors::{ConfigErrors, is_secret, nearest};
 use super::expand::{Variables, expand};
 use super::place::Path;
 use super::units;
@@ -24,7 +24,24 @@ pub(crate) fn check(
     errors: &mut ConfigErrors,
 ) -> Value {
     let mut walk = Walk { source, variables, errors };
-    walk.table(root.get_ref(), None, schema, &Path::default())
+    // What the whole file lacks is missing at its end.
+    let end = source.trim_end().len();
+    let sound = walk.table(root.get_ref(), &At { path: Path::default(), span: end..end, schema });
+    sound.unwrap_or(Value::Null)
+}
+
+/// A value to check: where it stands, and what the schema says of it.
+struct At<'a> {
+    path: Path,
+    span: Range<usize>,
+    schema: &'a Value,
+}
+
+impl At<'_> {
+    /// A keyword of the schema that lists words.
+    fn words(&self, keyword: &str) -> Vec<&str> {
+        words(self.schema.get(keyword))
+    }
 }
 
 struct Walk<'w> {
@@ -34,180 +51,138 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn value(
-        &mut self,
-        value: &Spanned<DeValue<'_>>,
-        place: Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) -> Option<Value> {
-        let span = if value.get_ref().is_table() { place } else { value.span() };
-        let wanted = schema.get("type").and_then(Value::as_str).unwrap_or("string");
-        match (value.get_ref(), wanted) {
-            (DeValue::Table(table), "object") => Some(self.table(table, Some(span), schema, path)),
-            (DeValue::Array(array), "array") => {
-                self.count("entries", array.len(), ["minItems", "maxItems"], &span, schema, path);
-                let schema = schema.get("items").unwrap_or(&Value::Null);
-                let items = array.iter().enumerate();
-                let items = items.map(|(i, v)| self.value(v, v.span(), schema, &path.index(i)));
-                // A broken entry takes the whole array with it: indices would no longer fit.
-                items.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
-            }
-            (DeValue::String(text), "string") => self.text(text, &span, schema, path),
+    fn value(&mut self, value: &DeValue<'_>, at: &At<'_>) -> Option<Value> {
+        let wanted = at.schema.get("type").and_then(Value::as_str).unwrap_or("string");
+        match (value, wanted) {
+            (DeValue::Table(table), "object") => self.table(table, at),
+            (DeValue::Array(array), "array") => self.array(array, at),
+            (DeValue::String(text), "string") => self.text(text, at),
             (DeValue::Boolean(b), "boolean") => Some(Value::Bool(*b)),
-            (DeValue::Integer(n), "integer" | "number") => self.integer(n, &span, schema, path),
-            (DeValue::Float(n), "number") => self.float(n.as_str(), &span, schema, path),
+            (DeValue::Integer(n), "integer" | "number") => self.integer(n, at),
+            (DeValue::Float(n), "number") => self.float(n.as_str(), at),
+            (DeValue::Array(_), "object") => {
+                let help = format!("write `[{}]`, with single brackets", at.path);
+                self.error(at, "expected a table, found an array".into(), help)
+            }
             (found, _) => {
-                let what = format!("expected {}, found {}", wanted_name(schema), found_name(found));
-                self.error(path, &span, what, example(schema));
-                None
+                let (wanted, found) = (wanted_name(at.schema), found_name(found));
+                self.error(at, format!("expected {wanted}, found {found}"), example(at.schema))
             }
         }
     }
 
-    fn table(
-        &mut self,
-        table: &DeTable<'_>,
-        span: Option<Range<usize>>,
-        schema: &Value,
-        path: &Path,
-    ) -> Value {
+    /// A broken entry takes the whole array with it: the indices of the rest would no longer fit.
+    fn array(&mut self, array: &DeArray<'_>, at: &At<'_>) -> Option<Value> {
+        self.count(array.len(), "minItems", "maxItems", at);
+        let schema = at.schema.get("items").unwrap_or(&Value::Null);
+        let each = |(i, v): (usize, &Spanned<DeValue<'_>>)| {
+            self.value(v.get_ref(), &At { path: at.path.index(i), span: v.span(), schema })
+        };
+        let items: Vec<_> = array.iter().enumerate().map(each).collect();
+        items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, at: &At<'_>) -> Option<Value> {
         let none = Map::new();
-        let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let others = schema.get("additionalProperties").filter(|o| o.is_object());
-        let names = schema.pointer("/propertyNames/format").and_then(Value::as_str);
-        let mut out = Map::new();
+        let known = at.schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let others = at.schema.get("additionalProperties").filter(|o| o.is_object());
+        let names = at.schema.pointer("/propertyNames/format").and_then(Value::as_str);
+        let (mut out, mut given) = (Map::new(), Vec::new());
         for (key, value) in table {
-            let (name, path) = (key.get_ref().as_ref(), path.key(key.get_ref()));
+            let name = key.get_ref().as_ref();
+            let place = if value.get_ref().is_table() { key.span() } else { value.span() };
+            let at = |span, schema| At { path: at.path.key(name), span, schema };
             if let Some(Err(help)) = names.map(|format| units::check(format, name)) {
-                self.error(&path, &key.span(), format!("`{name}` is not a name"), help);
+                let at = at(key.span(), &Value::Null);
+                self.error::<()>(&at, format!("`{name}` is not a name"), help);
             }
+            given.push((name, key.span()));
             match known.get(name).or(others) {
                 Some(schema) => {
-                    let value = self.value(value, key.span(), schema, &path);
-                    out.extend(value.map(|v| (name.to_owned(), v)));
+                    let sound = self.value(value.get_ref(), &at(place, schema));
+                    out.extend(sound.map(|v| (name.to_owned(), v)));
                 }
-                None => self.unknown(name, &key.span(), known, &path),
+                None => {
+                    // Somebody who mistyped a key has not left it out as well.
+                    let meant = self.unknown(name, known, &at(key.span(), &Value::Null));
+                    given.extend(meant.map(|m| (m, key.span())));
+                }
             }
         }
-        // What the whole file lacks is missing at its end.
-        let end = self.source.trim_end().len();
-        let place = span.unwrap_or(end..end);
-        self.count(
-            "entries",
-            table.len(),
-            ["minProperties", "maxProperties"],
-            &place,
-            schema,
-            path,
-        );
-        self.missing(table, &place, schema, path);
-        self.exactly_one(table, &place, schema, path);
-        Value::Object(out)
+        self.count(table.len(), "minProperties", "maxProperties", at);
+        self.missing(&given, at);
+        self.exactly_one(given, at);
+        let complete = at.words("required").iter().all(|key| out.contains_key(*key));
+        complete.then_some(Value::Object(out))
     }
 
-    fn unknown(
+    /// Tells of an unknown key, and which one was probably meant.
+    fn unknown<'k>(
         &mut self,
         name: &str,
-        span: &Range<usize>,
-        known: &Map<String, Value>,
-        path: &Path,
-    ) {
-        let help = match nearest(name, known.keys().map(String::as_str)) {
+        known: &'k Map<String, Value>,
+        at: &At<'_>,
+    ) -> Option<&'k str> {
+        let near = nearest(name, known.keys().map(String::as_str));
+        let help = match near {
+            _ if is_secret(name) => {
+                "secrets are not written here: put them into a file, see `credentials_file`".into()
+            }
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", quoted(known.keys().map(String::as_str))),
         };
-        self.error(path, span, format!("unknown key `{name}`"), help);
+        self.error::<()>(at, format!("unknown key `{name}`"), help);
+        near
     }
 
-    fn missing(&mut self, table: &DeTable<'_>, span: &Range<usize>, schema: &Value, path: &Path) {
-        for key in words(schema.get("required")) {
-            if table.contains_key(key) {
+    fn missing(&mut self, given: &[(&str, Range<usize>)], at: &At<'_>) {
+        for key in at.words("required") {
+            if given.iter().any(|(name, _)| *name == key) {
                 continue;
             }
-            let property = schema.get("properties").and_then(|p| p.get(key));
-            let kind = property.and_then(|p| p.get("type")).and_then(Value::as_str);
-            let full = path.key(key).to_string();
-            let (what, help) = match kind {
-                Some("object") if key == "camera" => {
-                    ("there is no camera".into(), "add `[camera.front]` with a source, for example `v4l2.device = \"/dev/video0\"`".into())
-                }
-                Some("object") => (format!("there is no `[{full}]`"), format!("add `[{full}]`: {}", about(property))),
-                _ => (format!("`{key}` is missing"), format!("add `{key}`: {}", about(property))),
-            };
-            self.error(&path.key(key), span, what, help);
+            let property = at.schema.get("properties").and_then(|p| p.get(key));
+            let is_table = property.and_then(|p| p.get("type")).is_some_and(|t| t == "object");
+            let path = at.path.key(key);
+            let name = if is_table { format!("[{path}]") } else { key.to_owned() };
+            let at = At { path, span: at.span.clone(), schema: &Value::Null };
+            let help = format!("add `{name}`: {}", about(property));
+            self.error::<()>(&at, format!("`{name}` is missing"), help);
         }
     }
 
-    fn exactly_one(
-        &mut self,
-        table: &DeTable<'_>,
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) {
-        let options = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    fn exactly_one(&mut self, mut given: Vec<(&str, Range<usize>)>, at: &At<'_>) {
+        let options = at.schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
         let options: Vec<&str> = options.flat_map(|o| words(o.get("required"))).collect();
-        let mut present: Vec<_> = options.iter().filter_map(|o| table.get_key_value(*o)).collect();
-        present.sort_by_key(|(key, _)| key.span().start);
-        match present.as_slice() {
+        given.retain(|(name, _)| options.contains(name));
+        given.sort_by_key(|(_, span)| span.start);
+        let (path, all) = (&at.path, quoted(options.iter().copied()));
+        match given.as_slice() {
             [] if !options.is_empty() => {
-                let help = format!("add exactly one of {}", quoted(options.iter().copied()));
-                self.error(
-                    path,
-                    span,
-                    format!("`{path}` has none of {}", quoted(options.iter().copied())),
-                    help,
-                );
+                let help = format!("add exactly one of {all}");
+                self.error::<()>(at, format!("`{path}` has none of {all}"), help);
             }
-            [(a, _), (b, _), ..] => {
-                let a = a.get_ref();
-                let help = format!("keep one of {}", quoted(options.iter().copied()));
-                let what = format!("`{path}` has both `{a}` and `{}`", b.get_ref());
-                self.error(&path.key(b.get_ref()), &b.span(), what, help);
+            [(first, _), (second, span), ..] if first != second => {
+                let at = At { path: path.key(second), span: span.clone(), schema: &Value::Null };
+                let what = format!("`{path}` has both `{first}` and `{second}`");
+                self.error::<()>(&at, what, format!("keep one of {all}"));
             }
             _ => {}
         }
     }
 
-    fn text(
-        &mut self,
-        text: &str,
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) -> Option<Value> {
-        let text = match expand(text, self.variables) {
-            Ok(text) => text,
+    fn text(&mut self, text: &str, at: &At<'_>) -> Option<Value> {
+        match expand(text, self.variables) {
+            Ok(text) => match wrong_text(&text, at) {
+                Some((what, help)) => self.error(at, what, help),
+                None => Some(Value::String(text.into_owned())),
+            },
             Err(unknown) => {
-                let place = text.get(unknown.place).and_then(|t| self.within(span, t));
-                let place = place.unwrap_or(span.clone());
-                self.error(path, &place, unknown.what, unknown.help);
-                return None;
+                let place = text.get(unknown.place).and_then(|t| self.within(&at.span, t));
+                let span = place.unwrap_or(at.span.clone());
+                let at = At { path: at.path.clone(), span, schema: at.schema };
+                self.error(&at, unknown.what, unknown.help)
             }
-        };
-        let wrong = self.wrong_text(&text, schema);
-        if let Some((what, help)) = wrong {
-            self.error(path, span, what, help);
-            return None;
         }
-        Some(Value::String(text.into_owned()))
-    }
-
-    fn wrong_text(&self, text: &str, schema: &Value) -> Option<(String, String)> {
-        let allowed = words(schema.get("enum"));
-        if !allowed.is_empty() && !allowed.contains(&text) {
-            let help = match nearest(text, allowed.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? Allowed: {}", quoted(allowed)),
-                None => format!("allowed: {}", quoted(allowed)),
-            };
-            return Some((format!("`{text}` is not one of the allowed words"), help));
-        }
-        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-        if let Err(help) = units::check(format, text) {
-            return Some((format!("`{text}` is not {}", noun(format)), help));
-        }
-        out_of_range(text, schema)
     }
 
     /// The place of `part` inside the source of a string.
@@ -216,96 +191,65 @@ impl Walk<'_> {
         Some(at..at + part.len())
     }
 
-    fn integer(
-        &mut self,
-        n: &DeInteger<'_>,
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) -> Option<Value> {
+    fn integer(&mut self, n: &DeInteger<'_>, at: &At<'_>) -> Option<Value> {
         match i64::from_str_radix(n.as_str(), n.radix()) {
-            #[allow(clippy::cast_precision_loss, reason = "the ranges are far below 2^53")]
-            Ok(n) => self.number(n as f64, Value::from(n), span, schema, path),
-            Err(_) => {
-                self.error(path, span, format!("{n} is too large"), limits(schema));
-                None
-            }
+            #[allow(clippy::cast_precision_loss, reason = "only compared with ranges")]
+            Ok(n) => self.number(n as f64, Value::from(n), at),
+            Err(_) => self.error(at, format!("{n} is too large"), limits(at.schema)),
         }
     }
 
-    fn float(
-        &mut self,
-        text: &str,
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) -> Option<Value> {
+    fn float(&mut self, text: &str, at: &At<'_>) -> Option<Value> {
         match text.parse::<f64>().ok().filter(|n| n.is_finite()) {
-            Some(n) => self.number(n, Value::from(n), span, schema, path),
-            None => {
-                self.error(path, span, format!("{text} is not a finite number"), limits(schema));
-                None
-            }
+            Some(n) => self.number(n, Value::from(n), at),
+            None => self.error(at, format!("{text} is not a finite number"), limits(at.schema)),
         }
     }
 
-    fn number(
-        &mut self,
-        n: f64,
-        value: Value,
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) -> Option<Value> {
-        let bound = |key| schema.get(key).and_then(Value::as_f64);
+    fn number(&mut self, n: f64, value: Value, at: &At<'_>) -> Option<Value> {
+        let bound = |key| at.schema.get(key).and_then(Value::as_f64);
         let low = bound("minimum").is_some_and(|min| n < min);
         let high = bound("maximum").is_some_and(|max| n > max);
         if !low && !high {
             return Some(value);
         }
-        let what = format!("{value} is too {}", if low { "small" } else { "large" });
-        self.error(path, span, what, limits(schema));
+        let size = if low { "small" } else { "large" };
+        self.error(at, format!("{value} is too {size}"), limits(at.schema))
+    }
+
+    fn count(&mut self, n: usize, least: &str, most: &str, at: &At<'_>) {
+        let bound = |key| at.schema.get(key).and_then(Value::as_u64);
+        let noun = if n == 1 { "entry" } else { "entries" };
+        let what = format!("`{}` has {n} {noun}", at.path);
+        if let Some(min) = bound(least).filter(|min| (n as u64) < *min) {
+            let help = format!("give at least {min}: {}", about(Some(at.schema)));
+            self.error::<()>(at, what, help);
+        } else if let Some(max) = bound(most).filter(|max| (n as u64) > *max) {
+            self.error::<()>(at, what, format!("give at most {max}"));
+        }
+    }
+
+    /// Tells of an error; `None`, so that the value it is about is left out.
+    fn error<T>(&mut self, at: &At<'_>, what: String, help: String) -> Option<T> {
+        self.errors.push(at.path.to_string(), Some(at.span.clone()), what, help);
         None
     }
+}
 
-    fn count(
-        &mut self,
-        noun: &str,
-        n: usize,
-        keys: [&str; 2],
-        span: &Range<usize>,
-        schema: &Value,
-        path: &Path,
-    ) {
-        let bound = |key| schema.get(key).and_then(Value::as_u64);
-        let n = n as u64;
-        if let Some(min) = bound(keys[0]).filter(|min| n < *min) {
-            self.error(
-                path,
-                span,
-                format!("`{path}` has {n} {noun}"),
-                format!("give at least {min}: {}", about(Some(schema))),
-            );
-        }
-        if let Some(max) = bound(keys[1]).filter(|max| n > *max) {
-            self.error(
-                path,
-                span,
-                format!("`{path}` has {n} {noun}"),
-                format!("give at most {max}"),
-            );
-        }
+/// What is wrong with an expanded text, and what would be right.
+fn wrong_text(text: &str, at: &At<'_>) -> Option<(String, String)> {
+    let allowed = at.words("enum");
+    if !allowed.is_empty() && !allowed.contains(&text) {
+        let near = nearest(text, allowed.iter().copied());
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let what = format!("`{text}` is not one of the allowed words");
+        return Some((what, format!("{near}allowed: {}", quoted(allowed))));
     }
-
-    fn error(
-        &mut self,
-        path: &Path,
-        span: &Range<usize>,
-        what: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.errors.push(path.to_string(), Some(span.clone()), what, help);
+    let format = at.schema.get("format").and_then(Value::as_str).unwrap_or_default();
+    if let Err(help) = units::check(format, text) {
+        return Some((format!("`{text}` is not {}", noun(format)), help));
     }
+    out_of_range(text, at.schema)
 }
 
 /// A duration or size outside the schema's own bounds.

@@ -42,6 +42,8 @@ pub(crate) fn config(
     for error in &syntax {
         errors.push("", error.span(), error.message(), syntax_help(error.message()));
     }
+    // One mistake often makes several complaints behind it on its line.
+    errors.errors.dedup_by_key(|e| e.line);
     if !syntax.is_empty() {
         // What the parser recovered is a guess; errors about a guess only confuse.
         return Err(errors);
@@ -52,10 +54,11 @@ pub(crate) fn config(
     let site = check.device_word("site");
     let variables = Variables { device: Some(identity.device.clone()), site };
     let sound = shape::check(&root, text, super::schema(), &variables, &mut check.errors);
+    // Null when a required table is missing or was itself dropped: then the walk has told why.
     let config = match serde_json::from_value::<raw::Root>(sound) {
         Ok(tables) => check.root_table(tables, identity),
         Err(error) => {
-            // Only when something required is missing, which the walk has told; never silent though.
+            // Never silent, even if the schema and serde should once disagree.
             if check.errors.is_empty() {
                 check.errors.push("", None, error.to_string(), "see config/vedette.toml");
             }
