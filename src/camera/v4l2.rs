@@ -252,6 +252,7 @@ mod tests {
         assert_eq!(extended(&[7, 8, 12]), [7, 8, 12]);
         let top = u64::from(u32::MAX);
         assert_eq!(extended(&[u32::MAX - 1, u32::MAX, 0, 3]), [top - 1, top, top + 1, top + 4]);
+        assert_eq!(extended(&[u32::MAX, 2]), [top, top + 3], "two lost over the wrap");
     }
 
     #[test]
