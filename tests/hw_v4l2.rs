@@ -4,13 +4,19 @@
 //! |---|---|
 //! | `VEDETTE_V4L2_DEVICE` | the node; without it every test here says so and passes |
 //! | `VEDETTE_V4L2_VIVID` | the platform device behind the node (`vivid.0`): it may be unbound and told to inject faults |
+//! | `VEDETTE_V4L2_LOOPBACK` | a v4l2loopback node with `exclusive_caps=1`, to be fed with MJPEG |
 //! | `VEDETTE_V4L2_SAVE` | a directory for one frame as the driver gave it, beside its shape |
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 #![allow(clippy::print_stderr, reason = "whoever runs these by hand reads what the device did")]
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vedette::camera::v4l2::{V4l2Camera, open};
@@ -97,11 +103,50 @@ fn until_lost(camera: &mut V4l2Camera) -> String {
     panic!("not lost within {PATIENCE:?}");
 }
 
+fn v4l2_ctl(device: &Path, arguments: [&str; 2]) {
+    let done = Command::new("v4l2-ctl").arg("-d").arg(device).args(arguments).status().unwrap();
+    assert!(done.success(), "v4l2-ctl {arguments:?}");
+}
+
 fn control(rig: &Rig, assignment: &str) {
-    let device = &rig.settings.device;
-    let done =
-        Command::new("v4l2-ctl").arg("-d").arg(device).arg("-c").arg(assignment).status().unwrap();
-    assert!(done.success(), "v4l2-ctl -c {assignment}");
+    v4l2_ctl(&rig.settings.device, ["-c", assignment]);
+}
+
+/// Writes `frames` to the device over and over, ten a second, until told to stop.
+fn feed(device: PathBuf, frames: Vec<Vec<u8>>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut writer = OpenOptions::new().write(true).open(device).unwrap();
+        for frame in frames.iter().cycle() {
+            writer.write_all(frame).unwrap();
+            #[allow(clippy::disallowed_methods, reason = "this is the camera, which paces itself")]
+            std::thread::sleep(Duration::from_millis(100));
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    })
+}
+
+/// A small grey JPEG.
+fn jpeg() -> Vec<u8> {
+    let image = turbojpeg::Image {
+        pixels: vec![90_u8; 640 * 480],
+        width: 640,
+        pitch: 640,
+        height: 480,
+        format: turbojpeg::PixelFormat::GRAY,
+    };
+    turbojpeg::compress(image.as_deref(), 80, turbojpeg::Subsamp::Gray).unwrap().to_vec()
+}
+
+fn open_within_patience(settings: &V4l2Settings) -> V4l2Camera {
+    let begun = Instant::now();
+    loop {
+        match start(settings) {
+            Ok(camera) => return camera,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "not there: {error}"),
+        }
+    }
 }
 
 #[test]
@@ -234,6 +279,51 @@ fn hw_injected_faults_are_skipped_refused_or_lost_and_a_reopen_heals() {
 }
 
 #[test]
+fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
+    let Some(device) = std::env::var_os("VEDETTE_V4L2_LOOPBACK").map(PathBuf::from) else {
+        eprintln!("skipped: set VEDETTE_V4L2_LOOPBACK to a v4l2loopback node");
+        return;
+    };
+    v4l2_ctl(&device, ["-c", "keep_format=1"]);
+    v4l2_ctl(&device, ["-x", "width=640,height=480,pixelformat=MJPG"]);
+    let good = jpeg();
+    let frames = vec![good.clone(), b"\xff\xd8\xff\xd9".to_vec(), vec![7; 5_000]];
+    let stop = Arc::new(AtomicBool::new(false));
+    let feeder = feed(device.clone(), frames, Arc::clone(&stop));
+    let settings = V4l2Settings { device, size: None, fps: None, format: None };
+    let mut camera = open_within_patience(&settings);
+    let geometry = camera.geometry();
+    assert_eq!(geometry.format, PixelFormat::Mjpeg);
+    assert_eq!((geometry.width, geometry.height, geometry.stride), (640, 480, 0));
+    let (mut pictures, mut skipped) = (0, BTreeSet::new());
+    let begun = Instant::now();
+    while pictures < 3 || skipped.len() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "{pictures} pictures, skipped {skipped:?}");
+        match camera.next_frame(PATIENCE) {
+            // The loopback's first buffer says that it is full, whatever was written.
+            Ok(frame) if frame.data.len() > good.len() => {}
+            Ok(frame) => {
+                assert!(frame.data == good.as_slice(), "{} other bytes", frame.data.len());
+                pictures += 1;
+            }
+            Err(CameraError::Skip(why)) => drop(skipped.insert(why)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    eprintln!("{pictures} pictures, skipped {skipped:?}");
+    stop.store(true, Ordering::Relaxed);
+    feeder.join().unwrap();
+    let silence = loop {
+        match camera.next_frame(Duration::from_millis(500)) {
+            Ok(_) | Err(CameraError::Skip(_)) => assert!(begun.elapsed() < PATIENCE * 2),
+            Err(other) => break other,
+        }
+    };
+    assert!(matches!(silence, CameraError::Timeout(_) | CameraError::Lost(_)), "{silence}");
+    eprintln!("without its feeder: {silence}");
+}
+
+#[test]
 fn hw_an_unplugged_camera_is_lost_without_a_hang_and_comes_back() {
     let Some((rig, vivid)) = vivid_rig() else { return };
     let driver = PathBuf::from("/sys/bus/platform/drivers/vivid");
@@ -251,12 +341,6 @@ fn hw_an_unplugged_camera_is_lost_without_a_hang_and_comes_back() {
     let gone = start(&rig.settings).err().expect("the node is gone");
     assert!(matches!(gone, OpenError::NotFound(_)), "{gone:?}");
     std::fs::write(driver.join("bind"), vivid).unwrap();
-    let begun = Instant::now();
-    let mut camera = loop {
-        match start(&rig.settings) {
-            Ok(camera) => break camera,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "not back: {error}"),
-        }
-    };
+    let mut camera = open_within_patience(&rig.settings);
     camera.next_frame(PATIENCE).unwrap();
 }

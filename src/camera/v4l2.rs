@@ -65,8 +65,8 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     }
     tracing::info!(
         device = %device.display(),
-        driver = %agreed.capability.driver,
-        card = %agreed.capability.card,
+        driver = %device::printable(&agreed.capability.driver),
+        card = %device::printable(&agreed.capability.card),
         format = geometry.format.name(),
         width = geometry.width,
         height = geometry.height,
@@ -146,6 +146,17 @@ fn monotonic_now() -> u64 {
     Duration::try_from(t).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// A driver's time in ns; 0 ("no time") for what cannot be one.
+// The fields are 32 or 64 bits wide, by architecture.
+#[allow(clippy::useless_conversion)]
+fn nanoseconds(t: sys::timeval) -> u64 {
+    let seconds = u64::try_from(i64::from(t.tv_sec)).ok();
+    let micros = u64::try_from(i64::from(t.tv_usec)).ok();
+    seconds
+        .and_then(|s| s.checked_mul(1_000_000)?.checked_add(micros?)?.checked_mul(1_000))
+        .unwrap_or(0)
+}
+
 /// When a frame was captured: the driver's stamp moved from CLOCK_MONOTONIC to CLOCK_BOOTTIME by the
 /// clocks' difference now, which is the time that the machine has slept. A frame that was waiting while
 /// the machine slept comes out as captured that much later.
@@ -154,8 +165,9 @@ fn monotonic_now() -> u64 {
 /// such from a broken camera clock, and vivid dates the end of a frame that it hands over at its start.
 fn capture_time(filled: &Filled, monotonic: u64, boottime: BootTime) -> (BootTime, Stamp) {
     let clock = filled.flags & sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
-    let age = (clock == sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC && filled.stamp > 0)
-        .then(|| monotonic.checked_sub(filled.stamp))
+    let stamp = nanoseconds(filled.stamp);
+    let age = (clock == sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC && stamp > 0)
+        .then(|| monotonic.checked_sub(stamp))
         .flatten();
     match age.and_then(|age| boottime.0.checked_sub(age)) {
         Some(captured) => (BootTime(captured), Stamp::Driver),
@@ -193,13 +205,16 @@ mod tests {
 
     const MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
 
-    fn filled(flags: u32, stamp: u64) -> Filled {
+    fn filled(flags: u32, tv_usec: i32) -> Filled {
+        let stamp = sys::timeval { tv_sec: 0, tv_usec: tv_usec.into() };
         Filled { flags, sequence: 0, stamp }
     }
 
-    fn time(flags: u32, stamp: u64, monotonic: u64, boottime: u64) -> (u64, Stamp) {
-        let (t, stamp) = capture_time(&filled(flags, stamp), monotonic, BootTime(boottime));
-        (t.0, stamp)
+    /// All times in µs.
+    fn time(flags: u32, stamp: i32, monotonic: u64, boottime: u64) -> (u64, Stamp) {
+        let boottime = BootTime(boottime * 1_000);
+        let (t, stamp) = capture_time(&filled(flags, stamp), monotonic * 1_000, boottime);
+        (t.0 / 1_000, stamp)
     }
 
     #[test]
@@ -218,6 +233,15 @@ mod tests {
         assert_eq!(time(MONOTONIC, 1, 1_000, 500), (500, Stamp::Arrival));
     }
 
+    #[test]
+    fn times_that_cannot_be_are_no_time() {
+        let t = |tv_sec, tv_usec| nanoseconds(sys::timeval { tv_sec, tv_usec });
+        assert_eq!(t(2, 3), 2_000_003_000);
+        assert_eq!(t(-1, 0), 0);
+        assert_eq!(t(1, -5), 0);
+        assert_eq!(t(0, 0), 0);
+    }
+
     fn extended(raw: &[u32]) -> Vec<u64> {
         let mut sequence = Sequence::default();
         raw.iter().map(|&n| sequence.extend(n)).collect()
@@ -228,6 +252,7 @@ mod tests {
         assert_eq!(extended(&[7, 8, 12]), [7, 8, 12]);
         let top = u64::from(u32::MAX);
         assert_eq!(extended(&[u32::MAX - 1, u32::MAX, 0, 3]), [top - 1, top, top + 1, top + 4]);
+        assert_eq!(extended(&[u32::MAX, 2]), [top, top + 3], "two lost over the wrap");
     }
 
     #[test]
@@ -273,8 +298,16 @@ mod tests {
         }
 
         #[test]
-        fn capture_is_never_after_arrival(f: u32, stamp: u64, monotonic: u64, boottime: u64) {
-            prop_assert!(time(f, stamp, monotonic, boottime).0 <= boottime);
+        fn capture_is_never_after_arrival(
+            flags: u32,
+            seconds: i32,
+            micros: i32,
+            monotonic: u64,
+            boottime: u64,
+        ) {
+            let stamp = sys::timeval { tv_sec: seconds.into(), tv_usec: micros.into() };
+            let filled = Filled { flags, sequence: 0, stamp };
+            prop_assert!(capture_time(&filled, monotonic, BootTime(boottime)).0.0 <= boottime);
         }
     }
 }

@@ -93,7 +93,7 @@ fn usable(capability: &Capability, device: &Path) -> Result<(), OpenError> {
         "gives no pictures; cameras often have a second node for metadata, so try the name that ends \
          in -video-index0 below /dev/v4l/by-id"
     };
-    Err(OpenError::Unsupported(format!("{device} ({}) {why}", capability.card)))
+    Err(OpenError::Unsupported(format!("{device} ({}) {why}", printable(&capability.card))))
 }
 
 /// The codes that hold a pixel format, best first.
@@ -138,6 +138,12 @@ fn spell(code: u32) -> String {
     let letters =
         code.to_le_bytes().map(|b| if b.is_ascii_graphic() { char::from(b) } else { '_' });
     letters.iter().collect()
+}
+
+/// A name out of the kernel, fit for a log: it comes from the USB device, and may hold anything.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Believes the driver's answer only where it can be true.
@@ -300,7 +306,7 @@ mod tests {
     #[test]
     fn nodes_without_pictures_are_told_from_cameras() {
         let node = |caps| {
-            let capability = Capability { driver: "d".into(), card: "C".into(), caps };
+            let capability = Capability { driver: [0; 16], card: [b'C'; 32], caps };
             usable(&capability, Path::new(DEV)).map_err(|e| e.to_string())
         };
         let (single, stream) = (sys::V4L2_CAP_VIDEO_CAPTURE, sys::V4L2_CAP_STREAMING);
@@ -309,6 +315,14 @@ mod tests {
         assert!(node(0x0080_0000 | stream).unwrap_err().contains("metadata"));
         let planes = sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE;
         assert!(node(planes | stream).unwrap_err().contains("multi-planar"));
+    }
+
+    #[test]
+    fn names_from_the_device_end_at_the_zero_and_hold_no_control_characters() {
+        assert_eq!(printable(b"HD cam\0garbage"), "HD cam");
+        assert_eq!(printable(b"a\x1b[2Jb\n\xff\0"), "a?[2Jb?\u{fffd}");
+        assert_eq!(printable(b"unterminated"), "unterminated");
+        assert_eq!(printable(b""), "");
     }
 
     #[test]

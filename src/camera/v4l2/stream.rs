@@ -64,12 +64,12 @@ impl Fault {
 }
 
 /// Who the device says it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capability {
-    /// The driver's name.
-    pub(super) driver: String,
-    /// The device's name.
-    pub(super) card: String,
+    /// The driver's name, ended by a zero.
+    pub(super) driver: [u8; 16],
+    /// The device's name, ended by a zero.
+    pub(super) card: [u8; 32],
     /// `V4L2_CAP_*` of this node (not of the whole device).
     pub(super) caps: u32,
 }
@@ -103,20 +103,14 @@ unsafe trait Argument: Copy {
         unsafe { std::mem::zeroed() }
     }
 }
-// SAFETY: C structures of integers, byte arrays, unions of these and raw pointers: zero is valid in each.
-unsafe impl Argument for sys::v4l2_capability {}
-// SAFETY: as above.
-unsafe impl Argument for sys::v4l2_fmtdesc {}
-// SAFETY: as above.
-unsafe impl Argument for sys::v4l2_format {}
-// SAFETY: as above.
-unsafe impl Argument for sys::v4l2_streamparm {}
-// SAFETY: as above.
-unsafe impl Argument for sys::v4l2_requestbuffers {}
-// SAFETY: as above.
-unsafe impl Argument for sys::v4l2_buffer {}
-// SAFETY: as above.
-unsafe impl Argument for std::ffi::c_int {}
+macro_rules! argument {
+    ($($kind:ty),+) => {
+        // SAFETY: integers, byte arrays, and unions of these with raw pointers: zero is valid in each.
+        $(unsafe impl Argument for $kind {})+
+    };
+}
+argument!(sys::v4l2_capability, sys::v4l2_fmtdesc, sys::v4l2_format, sys::v4l2_streamparm);
+argument!(sys::v4l2_requestbuffers, sys::v4l2_buffer, std::ffi::c_int);
 
 impl Node {
     /// Opens a node for reading and control, non-blocking and not inherited by child processes.
@@ -158,8 +152,8 @@ impl Node {
         self.ioctl("VIDIOC_QUERYCAP", vidioc::VIDIOC_QUERYCAP, &mut c)?;
         let per_node = c.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
         Ok(Capability {
-            driver: printable(&c.driver),
-            card: printable(&c.card),
+            driver: c.driver,
+            card: c.card,
             caps: if per_node { c.device_caps } else { c.capabilities },
         })
     }
@@ -291,8 +285,8 @@ pub(super) struct Filled {
     pub(super) flags: u32,
     /// The driver's counter, which wraps.
     pub(super) sequence: u32,
-    /// The driver's time stamp, in ns, on the clock that the flags name.
-    pub(super) stamp: u64,
+    /// The driver's time stamp, on the clock that the flags name.
+    pub(super) stamp: sys::timeval,
 }
 
 /// A running stream.
@@ -372,7 +366,7 @@ impl Stream {
             return Err(Fault::Driver("the driver answered a buffer that it never gave"));
         }
         self.lent = Some(Lent { index: b.index, used: b.bytesused as usize });
-        Ok(Some(Filled { flags: b.flags, sequence: b.sequence, stamp: nanoseconds(b.timestamp) }))
+        Ok(Some(Filled { flags: b.flags, sequence: b.sequence, stamp: b.timestamp }))
     }
 
     /// The bytes of the lent buffer, cut to what the driver filled; empty when none is lent.
@@ -461,43 +455,9 @@ fn buffer(index: u32) -> sys::v4l2_buffer {
     b
 }
 
-/// A driver's time in ns; 0 ("no time") for what cannot be one.
-// The fields are 32 or 64 bits wide, by architecture.
-#[allow(clippy::useless_conversion)]
-fn nanoseconds(t: sys::timeval) -> u64 {
-    let seconds = u64::try_from(i64::from(t.tv_sec)).ok();
-    let micros = u64::try_from(i64::from(t.tv_usec)).ok();
-    seconds
-        .and_then(|s| s.checked_mul(1_000_000)?.checked_add(micros?)?.checked_mul(1_000))
-        .unwrap_or(0)
-}
-
-/// A name out of the kernel, fit for a log: it comes from the USB device, and may hold anything.
-fn printable(bytes: &[u8]) -> String {
-    let text = bytes.split(|&b| b == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_from_the_device_end_at_the_zero_and_hold_no_control_characters() {
-        assert_eq!(printable(b"HD cam\0garbage"), "HD cam");
-        assert_eq!(printable(b"a\x1b[2Jb\n\xff\0"), "a?[2Jb?\u{fffd}");
-        assert_eq!(printable(b"unterminated"), "unterminated");
-        assert_eq!(printable(b""), "");
-    }
-
-    #[test]
-    fn times_that_cannot_be_are_no_time() {
-        let t = |tv_sec, tv_usec| nanoseconds(sys::timeval { tv_sec, tv_usec });
-        assert_eq!(t(2, 3), 2_000_003_000);
-        assert_eq!(t(-1, 0), 0);
-        assert_eq!(t(1, -5), 0);
-        assert_eq!(t(0, 0), 0);
-    }
 
     #[test]
     fn what_is_no_camera_answers_with_an_error_and_not_a_panic() {
