@@ -125,7 +125,7 @@ fn scene(x: usize, y: usize, index: usize) -> i32 {
         return 210;
     }
     let wall = ((x / 96 + y / 54) * 37 % 120) as i32;
-    let texture = if (x / 200 + y / 150) % 3 == 0 { (x * y / 7 % 48) as i32 } else { 0 };
+    let texture = if (x / 200 + y / 150).is_multiple_of(3) { (x * y / 7 % 48) as i32 } else { 0 };
     50 + wall + texture
 }
 

@@ -44,7 +44,7 @@ pub struct MotionSettings {
 
 impl Default for MotionSettings {
     fn default() -> Self {
-        Self { min_area: 0.002, threshold: 12, include: Vec::new(), exclude: Vec::new() }
+        Self { min_area: 0.001, threshold: 10, include: Vec::new(), exclude: Vec::new() }
     }
 }
 

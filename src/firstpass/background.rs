@@ -7,13 +7,16 @@
 //! unchanged samples follow with [`FOLLOW`]; changed ones hardly at all ([`MOVING`]), unless they stand
 //! still, when the thing that stopped (or the hole that one left) is absorbed with [`ABSORB`].
 
+use std::ops::Range;
 use std::time::Duration;
+
+use super::light::Relight;
 
 /// Deviations above the threshold that count as noise. A mean absolute deviation is 0.8 standard
 /// deviations of normal noise.
 const NOISE: f32 = 4.0;
 /// Time constants in seconds.
-const FOLLOW: f32 = 12.0;
+const FOLLOW: f32 = 3.0;
 const ABSORB: f32 = 8.0;
 const MOVING: f32 = 180.0;
 /// Of the deviation: at unchanged samples, and at changed ones (a swaying branch).
@@ -91,10 +94,26 @@ impl Background {
         }
     }
 
-    /// Moves the scene to another light: every mean becomes `gain · mean + offset`.
-    pub(super) fn relight(&mut self, gain: f32, offset: f32) {
-        for level in self.mean.iter_mut().chain(&mut self.recent) {
-            *level = (gain * *level + offset).clamp(0.0, 255.0);
+    /// Moves the scene to another light: a mean takes its new value where that is nearer to `luma`.
+    /// What shines by itself (a lit window at dusk) keeps its own.
+    pub(super) fn relight(&mut self, luma: &[u8], to: Relight) {
+        let model = self.mean.iter_mut().zip(&mut self.recent);
+        for ((mean, recent), &x) in model.zip(luma) {
+            let (x, lit) = (f32::from(x), to.of(*mean));
+            if (x - lit).abs() < (x - *mean).abs() {
+                *mean = lit;
+                *recent = to.of(*recent);
+            }
+        }
+    }
+
+    /// Takes a part of `luma` for the scene.
+    pub(super) fn adopt(&mut self, luma: &[u8], part: Range<usize>) {
+        let Some(luma) = luma.get(part.clone()) else { return };
+        for plane in [&mut self.mean, &mut self.recent] {
+            for (level, &x) in plane.get_mut(part.clone()).into_iter().flatten().zip(luma) {
+                *level = f32::from(x);
+            }
         }
     }
 }
@@ -149,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn relighting_moves_the_means() {
+    fn relighting_moves_the_means_but_not_of_what_shines_by_itself() {
         let mut b = Background::default();
-        b.begin(&[40, 100, 200]);
-        b.relight(1.5, 10.0);
-        assert_eq!(b.mean(), [70.0, 160.0, 255.0]);
+        b.begin(&[40, 100, 200, 90]);
+        b.relight(&[72, 158, 250, 91], Relight { gain: 1.5, offset: 10.0 });
+        assert_eq!(b.mean(), [70.0, 160.0, 255.0, 90.0]);
     }
 }

@@ -164,7 +164,7 @@ impl Finder {
 }
 
 /// The runs of one blob, as ranges of samples.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Runs<'a> {
     runs: std::slice::Iter<'a, Run>,
     root: usize,

@@ -16,10 +16,12 @@ const MUCH: f32 = 0.10;
 const DRIFT: f32 = 1.5;
 /// Every n-th sample is looked at; prime, so that columns do not repeat.
 const STRIDE: usize = 5;
-/// Texture below a blob, as standard deviation, needed to say that it shines through.
-const TEXTURE: f32 = 5.0;
-/// Correlation with the texture below from which on a blob is light.
-const SAME_TEXTURE: f32 = 0.92;
+/// Texture below a blob, as root mean square of the differences of neighbours, needed to say that it
+/// shines through.
+const TEXTURE: f64 = 3.0;
+/// Correlation with the texture below from which on a blob is light. A thing's own texture has none
+/// with what it covers.
+const SAME_TEXTURE: f64 = 0.7;
 /// Levels at which a sensor clips; clipped samples tell nothing about gain.
 const CLIPPED: Range<u8> = 4..251;
 
@@ -31,7 +33,8 @@ pub(super) struct Relight {
 }
 
 impl Relight {
-    fn of(&self, mean: f32) -> f32 {
+    /// A mean in the new light.
+    pub(super) fn of(self, mean: f32) -> f32 {
         (self.gain * mean + self.offset).clamp(0.0, 255.0)
     }
 }
@@ -123,20 +126,28 @@ fn unexplained(luma: &[u8], mean: &[f32], fit: Relight, threshold: f32) -> f32 {
     left as f32 / count.max(1) as f32
 }
 
-/// Is this blob, given by its runs of samples, the scene below in another light?
+/// Is this blob, given by its runs of samples, the scene below in another light? Light need not be even
+/// over a blob (a lamp's cone fades), so it is differences of neighbours that are correlated.
 pub(super) fn shines_through(
     luma: &[u8],
     mean: &[f32],
     runs: impl Iterator<Item = Range<usize>>,
 ) -> bool {
-    let mut moments = Moments::default();
+    let (mut seen, mut below, mut both, mut count) = (0.0, 0.0, 0.0, 0.0);
     for run in runs {
         let (xs, ms) = (luma.get(run.clone()), mean.get(run));
-        for (&x, &m) in xs.unwrap_or_default().iter().zip(ms.unwrap_or_default()) {
-            moments.add(m, f32::from(x));
+        let (xs, ms) = (xs.unwrap_or_default(), ms.unwrap_or_default());
+        for (x, m) in xs.windows(2).zip(ms.windows(2)) {
+            let dx = f64::from(x[1]) - f64::from(x[0]);
+            let dm = f64::from(m[1] - m[0]);
+            seen += dx * dx;
+            below += dm * dm;
+            both += dx * dm;
+            count += 1.0;
         }
     }
-    moments.same_texture()
+    let textured = below > TEXTURE * TEXTURE * count;
+    textured && both > SAME_TEXTURE * (seen * below).sqrt()
 }
 
 /// Sums for a line through points.
@@ -146,7 +157,6 @@ struct Moments {
     a: f64,
     b: f64,
     aa: f64,
-    bb: f64,
     ab: f64,
 }
 
@@ -157,31 +167,20 @@ impl Moments {
         self.a += a;
         self.b += b;
         self.aa += a * a;
-        self.bb += b * b;
         self.ab += a * b;
-    }
-
-    /// Variance of a, variance of b, covariance, each times n².
-    fn spread(&self) -> (f64, f64, f64) {
-        let of = |ab: f64, a: f64, b: f64| self.n * ab - a * b;
-        (of(self.aa, self.a, self.a), of(self.bb, self.b, self.b), of(self.ab, self.a, self.b))
     }
 
     /// `None` with too few or too uniform points for a slope.
     fn regression(&self) -> Option<Relight> {
-        let (aa, _, ab) = self.spread();
-        if self.n < 16.0 || aa < self.n * self.n {
+        // Variance and covariance, times n².
+        let variance = self.n * self.aa - self.a * self.a;
+        let covariance = self.n * self.ab - self.a * self.b;
+        if self.n < 16.0 || variance < self.n * self.n {
             return None;
         }
-        let gain = (ab / aa).clamp(0.1, 10.0);
+        let gain = (covariance / variance).clamp(0.1, 10.0);
         let offset = (self.b - gain * self.a) / self.n;
         Some(Relight { gain: gain as f32, offset: offset as f32 })
-    }
-
-    fn same_texture(&self) -> bool {
-        let (aa, bb, ab) = self.spread();
-        let floor = f64::from(TEXTURE * TEXTURE) * self.n * self.n;
-        aa >= floor && ab > 0.0 && ab * ab >= f64::from(SAME_TEXTURE * SAME_TEXTURE) * aa * bb
     }
 }
 
@@ -228,7 +227,7 @@ mod tests {
     #[test]
     fn a_lit_texture_shines_through_and_a_thing_does_not() {
         let mean = scene();
-        let lit = seen(&mean, |_, m| 1.5 * m);
+        let lit = seen(&mean, |i, m| (1.2 + (i % 80) as f32 / 80.0) * m);
         let person = seen(&mean, |i, _| 90.0 + (i / 7 % 5) as f32 * 20.0);
         let runs = || [100..180, 300..370].into_iter();
         assert!(shines_through(&lit, &mean, runs()));

@@ -24,8 +24,12 @@ const SETTLE_WEIGHT: f32 = 0.4;
 /// Longest time between two frames that is believed: after a stalled camera one frame must not teach
 /// the model a minute's worth.
 const LONGEST_STEP: Duration = Duration::from_secs(2);
-/// Blobs from this share of the plane on are asked whether they are light.
-const LARGE: f32 = 0.01;
+/// Blobs from this share of the plane on are asked whether they are light; smaller ones have too little
+/// texture below them to tell.
+const LARGE: f32 = 0.004;
+/// From this share of the plane on, light on a part of the scene is a change of light for all of it:
+/// what it throws about (lit window frames, edges of its cone) is not motion either.
+const BRIGHT: f32 = 0.05;
 /// Samples that a moving thing has at least, whatever the settings say.
 const FEWEST: usize = 3;
 
@@ -117,11 +121,11 @@ impl Motion {
         match light::judge(&luma.data, self.background.mean(), count, threshold) {
             Light::Same => {}
             Light::Drift(to) => {
-                self.background.relight(to.gain, to.offset);
+                self.background.relight(&luma.data, to);
                 count = self.background.compare(&luma.data, threshold, &mut self.changed);
             }
             Light::Changed(to) => {
-                self.background.relight(to.gain, to.offset);
+                self.background.relight(&luma.data, to);
                 return self.settle(at);
             }
             Light::Everything => {
@@ -133,12 +137,16 @@ impl Motion {
         if count < FEWEST {
             return Observation::default();
         }
-        self.find(luma);
+        let lit = self.find(luma);
+        if lit as f32 >= BRIGHT * luma.data.len() as f32 {
+            return self.settle(at);
+        }
         let moving = self.finder.blobs().iter().map(|b| b.area).sum::<usize>();
         Observation {
             motion: moving > 0,
             score: moving as f32 / self.watched.max(1) as f32,
             boxes: self.finder.boxes(size),
+            light_change: lit > 0 && moving == 0,
             ..Observation::default()
         }
     }
@@ -148,17 +156,27 @@ impl Motion {
         light_change()
     }
 
-    /// Finds the moving things of the changed samples in the zone.
-    fn find(&mut self, luma: &Luma) {
+    /// Finds the moving things of the changed samples in the zone. Large ones that are only light (a
+    /// lamp's cone) go into the model at once; tells how many samples they cover.
+    fn find(&mut self, luma: &Luma) -> usize {
         for (changed, &zone) in self.changed.iter_mut().zip(&self.zone) {
             *changed &= zone;
         }
         let smallest = (self.settings.min_area * self.watched as f32).ceil() as usize;
         self.finder.find(&self.changed, luma.width, smallest.max(FEWEST));
         let large = (LARGE * luma.data.len() as f32) as usize;
-        let mean = self.background.mean();
-        self.finder
-            .drop_if(|b, runs| b.area >= large && light::shines_through(&luma.data, mean, runs));
+        let (background, data) = (&mut self.background, &luma.data);
+        let mut lit = 0;
+        self.finder.drop_if(|blob, runs| {
+            let is_light =
+                blob.area >= large && light::shines_through(data, background.mean(), runs.clone());
+            if is_light {
+                runs.for_each(|run| background.adopt(data, run));
+                lit += blob.area;
+            }
+            is_light
+        });
+        lit
     }
 }
 
