@@ -3,13 +3,109 @@
 //! A [`Camera`] is open from [`open`] to drop and belongs to one camera thread (`capture`). The frame
 //! it lends stays valid until the next call, which first gives the buffer back to the driver. Nothing
 //! here blocks for longer than the time-out it was given.
+//!
+//! [`OpenError`] is read by installers: each message says what was found and what to do about it.
 
+pub mod files;
+pub mod pacer;
+pub mod scene;
 pub mod v4l2;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::frame::{Frame, Geometry};
+
+/// Opens a source of frames.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(source: &Source, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, OpenError> {
+    Ok(match source {
+        Source::V4l2(settings) => Box::new(v4l2::open(settings, clock)?),
+        Source::Files(settings) => Box::new(files::open(settings, clock)?),
+        Source::Scene(settings) => Box::new(scene::open(settings, clock)?),
+    })
+}
+
+/// Why a source could not be opened, with the remedy in plain words.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is nothing at that path: wait for it to be plugged in, or correct the path.
+    #[error("{} does not exist; {remedy}", path.display())]
+    NotFound {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What to do.
+        remedy: String,
+    },
+    /// It is there, and this user may not read it.
+    #[error("{}: permission denied; {remedy}", path.display())]
+    Permission {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What to do.
+        remedy: String,
+    },
+    /// Another program holds it: ask again later.
+    #[error("{} is in use by another program; {remedy}", path.display())]
+    Busy {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What to do.
+        remedy: String,
+    },
+    /// It is not something we can take frames from; another try gives the same answer.
+    #[error("{} is {found}; {remedy}", path.display())]
+    Unsupported {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What the file or the driver is.
+        found: String,
+        /// What would be right.
+        remedy: String,
+    },
+    /// A setting makes no sense for this source.
+    #[error("{problem}; {remedy}")]
+    Settings {
+        /// Which one, and its value.
+        problem: String,
+        /// What would be right.
+        remedy: String,
+    },
+    /// The system failed in another way: ask again later.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being read.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Sorts a system error by what is to be done, with the remedies for recorded frames.
+    fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => {
+                Self::NotFound { path, remedy: "check the path, spelt from the root".into() }
+            }
+            io::ErrorKind::PermissionDenied => Self::Permission {
+                path,
+                remedy: "let the user that runs vedette read it and enter the directories above it"
+                    .into(),
+            },
+            io::ErrorKind::ResourceBusy => {
+                Self::Busy { path, remedy: "stop that program, or ask again later".into() }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
 
 /// What went wrong, by what the capture loop does next.
 #[derive(Debug, thiserror::Error)]
@@ -26,26 +122,6 @@ pub enum CameraError {
     /// The source is used up (a file played once): the camera thread ends well.
     #[error("the source has ended")]
     Ended,
-}
-
-/// Why a camera did not open. Each message is ready to read and says what helps.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no such camera (now): wait for it.
-    #[error("{0}")]
-    NotFound(String),
-    /// The camera is there, but not for this user.
-    #[error("{0}")]
-    Permission(String),
-    /// Another program holds the camera.
-    #[error("{0}")]
-    Busy(String),
-    /// The camera cannot do what is asked of it.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The camera or its driver failed.
-    #[error("{0}")]
-    Io(String),
 }
 
 /// A source of frames.
