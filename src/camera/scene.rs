@@ -2,9 +2,9 @@
 //! was there to be seen.
 //!
 //! Opened by [`super::open`] for `demo` and the agent, and directly by tests, which read
-//! [`SceneCamera::truth`]. What stands still is drawn once ([`street`]); a frame is a copy of that, the
-//! trees ([`tree`]) and whoever passes ([`traffic`], [`car`], [`people`]), put into the light of the
-//! moment ([`light`]), with sensor noise ([`noise`]) on top. All of it stays in planar YUV 4:2:2.
+//! [`SceneCamera::truth`]. What stands still is drawn once (`street`); a frame is a copy of that, the
+//! trees (`tree`) and whoever passes (`traffic`, `car`, `people`), put into the light of the
+//! moment (`light`), with sensor noise (`noise`) on top. All of it stays in planar YUV 4:2:2.
 //!
 //! Invariants: seed, size, rate and frame number decide every byte on one machine; capture times are
 //! the time of opening plus media time (see [`super::pacer`]).

@@ -9,7 +9,7 @@
 //! an image is skipped and counted, and the search goes on behind it.
 //!
 //! Invariants: the buffer never exceeds the frame limit by more than one read; work is linear in the
-//! input (a false start costs at most [`MAX_SEGMENTS`] steps); arbitrary bytes never panic.
+//! input (a false start costs at most `MAX_SEGMENTS` steps); arbitrary bytes never panic.
 
 use std::ops::Range;
 

@@ -126,7 +126,10 @@ proptest! {
         piece in 1usize..64,
         limit in 1usize..300,
     ) {
-        prop_assert!(dimensions(&input).is_none_or(|(w, h)| w > 0 && h > 0));
+        let begun = [&[0xFF, 0xD8], &input[..]].concat();
+        for picture in [&input, &begun] {
+            prop_assert!(dimensions(picture).is_none_or(|(w, h)| w > 0 && h > 0));
+        }
         let mut splitter = Splitter::new(limit);
         let found = split_all(&mut splitter, &input, piece);
         prop_assert!(found.iter().all(|f| f.len() <= limit && f.starts_with(&[0xFF, 0xD8])));

@@ -202,24 +202,24 @@ fn what_cannot_be_played_is_named_with_the_remedy() {
 }
 
 #[test]
-fn ten_thousand_pictures_of_arbitrary_bytes_never_panic() {
+fn pictures_of_arbitrary_bytes_are_skipped_or_lent_and_never_panic() {
     let dir = TempDir::new().unwrap();
     let mut runner = TestRunner::deterministic();
-    let content = prop::collection::vec(marked_bytes(), 10_000);
+    let content = prop::collection::vec(marked_bytes(), 500);
     for (i, bytes) in content.new_tree(&mut runner).unwrap().current().iter().enumerate() {
         // Every second one gets past the look at its first bytes.
         let start: &[u8] = if i % 2 == 0 { &[0xFF, 0xD8] } else { &[] };
-        write(&dir, &format!("{i:05}.jpg"), &[start, bytes].concat());
+        write(&dir, &format!("{i:03}.jpg"), &[start, bytes].concat());
     }
-    write(&dir, "00000.jpg", &image(1));
+    write(&dir, "000.jpg", &image(1));
     let mut camera = open_fast(dir.path().to_owned()).unwrap();
     let mut frames = 0;
-    for _ in 0..10_000 {
+    for _ in 0..500 {
         match take(&mut camera) {
             Ok(_) => frames += 1,
             Err(error) => assert!(matches!(error, CameraError::Skip(_)), "{error}"),
         }
     }
-    assert!((5_000..6_000).contains(&frames), "{frames}");
+    assert!((250..300).contains(&frames), "{frames}");
     assert!(matches!(take(&mut camera), Err(CameraError::Ended)));
 }
