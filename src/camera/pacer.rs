@@ -1,6 +1,6 @@
 //! When a recorded or synthetic frame is due, and which capture time it carries.
 //!
-//! Used by `files` and `scene`. The deciding part, [`Pacer::due`], is pure; [`wait_until_due`] is the
+//! Used by `files` and `scene`. The deciding part, [`Pacer::due`], is pure; `wait_until_due` is the
 //! thin part that sleeps.
 //!
 //! Invariants: capture time = time of opening + media time, at every pace, so it never depends on how

@@ -1,7 +1,7 @@
 //! Drawing with soft edges, straight into planar YUV 4:2:2.
 //!
 //! Used by the other files of the scene. One rasteriser, [`Pen::fill`], draws everything: contours in
-//! the pen's own units, filled even-odd, with exact horizontal and [`SUBROWS`]-fold vertical coverage.
+//! the pen's own units, filled even-odd, with exact horizontal and `SUBROWS`-fold vertical coverage.
 //! Colours never pass through RGB frames: mixing is linear, so mixing YUV gives the same colours.
 //!
 //! What lies outside of the picture is cut off; no shape can panic.

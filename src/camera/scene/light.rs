@@ -1,6 +1,6 @@
 //! The light over the street: day and night, a street lamp, lit windows, and slow drift.
 //!
-//! [`Sky`] tells the light of a moment, from the seed alone. [`Lighting`] applies it to a picture that
+//! `Sky` tells the light of a moment, from the seed alone. `Lighting` applies it to a picture that
 //! was drawn as at noon: each sample is multiplied by the light that falls there, and what shines by
 //! itself is added. The maps for that are made again only when the light has changed visibly.
 
