@@ -2,12 +2,50 @@
 //!
 //! One thread owns every file and every row; everyone else holds a [`Spool`] handle. Items are opaque:
 //! the spool knows sequence numbers, classes, sizes and trailers, no camera and no store.
+//!
+//! - `still` hands over pictures with [`Spool::store`], which never blocks; the picture's token tells
+//!   the account whether it was kept. *Kept* means durable: no power cut loses it.
+//! - `upload` takes them with [`Spool::claim`], loads them with [`Claim::load`], and answers with
+//!   [`Spool::finish`]. It sleeps on [`Spool::changed`] when there is nothing to claim.
+//! - `agent` opens and stops it, and tells it about the clock: [`Spool::set_offset`] when the wall
+//!   clock is trusted, [`Spool::give_up_waiting`] when that took too long.
+//!
+//! Invariants: a file is durable before it is acknowledged; `kept = stored + queued + quarantined +
+//! lost` in every snapshot of the index; the index can be rebuilt from the files; a picture's key never
+//! changes. On a failing disk pictures are refused one by one and the thread lives on; a failing index
+//! is opened again through recovery while pictures are still kept.
+//!
+//! Reading order: [`trailer`] is the file format, `files` the directory, `boots` the boot records, `db`
+//! the index, `images` the two orders of writing and removing, `recover` the start, `thread` the turns.
 
+mod boots;
+mod claim;
+mod db;
+mod files;
+mod images;
+mod loans;
+mod mailbox;
+mod recover;
+pub mod retention;
+mod thread;
+pub mod trailer;
+
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::contract::Facts;
+pub use self::claim::{Claim, Loaded, ReadError};
+pub use self::db::Moment;
+use self::files::Layout;
+use self::images::Images;
+use self::mailbox::{CALLS, Call, Mailbox};
+use self::recover::{Context, RecoverError};
+use self::thread::{DEADLINE, Worker};
+use crate::health::Beat;
+use crate::still::Shot;
 
 /// Where the spool lives and how large it may grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,21 +65,6 @@ pub enum Order {
     Oldest,
 }
 
-/// A picture lent to an uploader. Dropping it without an outcome puts it back.
-#[derive(Debug)]
-pub struct Claim {
-    /// Its sequence number.
-    pub seq: u64,
-    /// Its key, fixed for ever.
-    pub key: String,
-    /// The wall time of its capture, where one was ever known.
-    pub wall: Option<crate::clock::WallTime>,
-    /// All that is known of it.
-    pub facts: Facts,
-    /// The object's bytes, checked against their SHA-256.
-    pub body: Bytes,
-}
-
 /// Why a kept picture is gone without having been stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
@@ -51,6 +74,21 @@ pub enum Loss {
     Quota,
     /// Removed by hand.
     Purged,
+}
+
+impl Loss {
+    /// All reasons, in the order of [`Snapshot::lost`].
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Quota, Self::Purged];
+
+    /// The word used in the index, in status and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Quota => "quota",
+            Self::Purged => "purged",
+        }
+    }
 }
 
 /// Why a picture was set aside, its file kept for a person to look at.
@@ -69,8 +107,299 @@ pub enum Outcome {
     Stored,
     /// Set aside.
     Quarantined(Quarantine),
+    /// It cannot be sent any more. [`Loss::Missing`] is looked into, and counts only if it is so.
+    Lost(Loss),
     /// An answer refused it, but it may yet be stored: one more attempt is written down.
     Refused,
     /// Nothing is known or nothing was asked: put it back as it was.
     Released,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The sequence number to go on with.
+    pub next_seq: u64,
+    /// Pictures kept by an earlier run that only now entered the ledger.
+    pub adopted: u64,
+    /// Torn writes that were deleted; none of them was ever kept.
+    pub torn: u64,
+    /// Removals that an earlier run had begun.
+    pub finished: u64,
+    /// The index was lost and was rebuilt from the files: the sums began anew.
+    pub rebuilt: bool,
+    /// The ledger's generation.
+    pub generation: u64,
+}
+
+/// Why the spool cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another agent runs on this spool: stop it, or give this one a path of its own.
+    #[error("the spool {path} is in use by {}", holder(*.pid))]
+    Locked {
+        /// The spool.
+        path: PathBuf,
+        /// The other agent, where it told.
+        pid: Option<u32>,
+    },
+    /// The directory cannot be made, read or written: fix the path, its rights or the disk.
+    #[error("cannot open the spool: {path}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The index can be neither opened nor rebuilt.
+    #[error("cannot open the spool's index: {0}")]
+    Index(String),
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl From<RecoverError> for OpenError {
+    fn from(e: RecoverError) -> Self {
+        match e {
+            RecoverError::Io { path, source } => Self::Io { path, source },
+            RecoverError::Index(e) => Self::Index(e.to_string()),
+        }
+    }
+}
+
+/// Why the spool did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// It has stopped, or is about to: end too.
+    #[error("the spool has stopped")]
+    Stopped,
+    /// The disk failed; nothing has changed: try again later.
+    #[error("the boot record cannot be written")]
+    Storage(#[source] io::Error),
+    /// The index is being opened again: try again later.
+    #[error("the spool's index cannot be read now")]
+    Index,
+}
+
+/// What is queued of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassStock {
+    /// Pictures.
+    pub queued: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+/// One consistent reading of the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Pictures that were ever durable, in this generation of the ledger.
+    pub kept: u64,
+    /// Pictures that a store has.
+    pub stored: u64,
+    /// Pictures on their way, waiting ones and those in flight included.
+    pub queued: u64,
+    /// Pictures set aside.
+    pub quarantined: u64,
+    /// Pictures given up, by reason, in the order of [`Loss::ALL`].
+    pub lost: [u64; Loss::ALL.len()],
+    /// What is queued, in the order of `contract::Class`.
+    pub classes: [ClassStock; 3],
+    /// Queued pictures that wait for a trusted clock.
+    pub waiting: u64,
+    /// How long the first of them has waited, in this run.
+    pub waiting_for: Option<Duration>,
+    /// Queued pictures that are claimed.
+    pub in_flight: u64,
+    /// Queued pictures whose retry is not due.
+    pub resting: u64,
+    /// Bytes of all image files.
+    pub bytes: u64,
+    /// The quota.
+    pub max_bytes: u64,
+    /// Pictures adopted when this run began: kept by an earlier run, so not in this run's account.
+    pub adopted: u64,
+    /// Highest sequence number in the ledger.
+    pub high_seq: u64,
+    /// The ledger's generation: above 1 the index was lost and the sums began anew.
+    pub generation: u64,
+    /// When this generation began.
+    pub began: Moment,
+}
+
+impl Snapshot {
+    /// Pictures lost over all reasons.
+    #[must_use]
+    pub fn lost_total(&self) -> u64 {
+        self.lost.iter().sum()
+    }
+
+    /// Invariant 2, second sum.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.kept == self.stored + self.queued + self.quarantined + self.lost_total()
+    }
+}
+
+/// The handle; cheap to clone. When the last one is dropped the thread flushes and ends.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    mailbox: Arc<Mailbox>,
+    permits: Arc<Semaphore>,
+    changed: watch::Receiver<u64>,
+    stopped: watch::Receiver<bool>,
+    beat: Beat,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+impl Spool {
+    /// Opens (or makes) the spool, recovers it, and starts its thread. Blocks: ordinarily for as long as
+    /// it takes to check what the last run wrote last; where the index was lost, for a short read of
+    /// every file. `now` goes into a ledger that begins, and says which boot this is.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(settings: &Settings, now: Moment) -> Result<(Self, Opened), OpenError> {
+        let io = |source| OpenError::Io { path: settings.path.clone(), source };
+        let layout = Layout::create(&settings.path).map_err(io)?;
+        let lock = layout
+            .lock()
+            .map_err(io)?
+            .map_err(|pid| OpenError::Locked { path: settings.path.clone(), pid })?;
+        let beat = Beat::new("spool", DEADLINE);
+        let cx = Context { layout, now, beat: beat.clone() };
+        let (images, opened) = Images::open(cx, settings.max_bytes)?;
+        beat.idle();
+        let mailbox = Arc::new(Mailbox::default());
+        let (changed_tx, changed) = watch::channel(0);
+        let (stopped_tx, stopped) = watch::channel(false);
+        let worker = Worker {
+            images,
+            mailbox: Arc::clone(&mailbox),
+            max_bytes: settings.max_bytes,
+            changed: changed_tx,
+            beat: beat.clone(),
+            lock,
+            stopped: stopped_tx,
+        };
+        // Never joined: `stopped` tells when it has closed everything.
+        drop(
+            std::thread::Builder::new()
+                .name("vedette-spool".to_owned())
+                .spawn(move || worker.run())
+                .map_err(io)?,
+        );
+        let permits = Arc::new(Semaphore::new(CALLS));
+        Ok((Self { inner: Arc::new(Inner { mailbox, permits, changed, stopped, beat }) }, opened))
+    }
+
+    /// Hands over a picture, in order of sequence numbers. Never blocks; the picture's token is answered
+    /// when it is durable, or refused.
+    pub fn store(&self, shot: Shot) {
+        self.inner.mailbox.put_shot(shot);
+    }
+
+    /// The newest or oldest picture that may be sent now; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn claim(&self, order: Order) -> Result<Option<Claim>, SpoolError> {
+        self.call(|reply| Call::Claim(order, reply)).await
+    }
+
+    /// Tells what became of a claimed picture. When it returns, the outcome is durable or, while the
+    /// index is down, held until it can be. With `retry_after`, a refused or released picture rests for
+    /// so long.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn finish(
+        &self,
+        seq: u64,
+        outcome: Outcome,
+        retry_after: Option<Duration>,
+    ) -> Result<(), SpoolError> {
+        self.call(|reply| Call::Finish(seq, outcome, retry_after, reply)).await
+    }
+
+    /// One consistent reading.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn snapshot(&self) -> Result<Snapshot, SpoolError> {
+        self.call(Call::Snapshot).await?.ok_or(SpoolError::Index)
+    }
+
+    /// The wall clock is trusted: `offset_ns` is the wall time minus CLOCK_BOOTTIME, `source` who
+    /// vouched for it. The first one of a boot is written down and stays; pictures that waited get
+    /// their time and can be claimed.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`] or [`SpoolError::Storage`].
+    pub async fn set_offset(&self, offset_ns: i64, source: &str) -> Result<(), SpoolError> {
+        self.call(|reply| Call::SetOffset(offset_ns, source.to_owned(), reply))
+            .await?
+            .map_err(SpoolError::Storage)
+    }
+
+    /// Pictures that wait for a trusted clock now can be claimed, for good without a time. Later ones
+    /// wait again. Does nothing where none waits.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`] or [`SpoolError::Storage`].
+    pub async fn give_up_waiting(&self) -> Result<(), SpoolError> {
+        self.call(Call::GiveUpWaiting).await?.map_err(SpoolError::Storage)
+    }
+
+    /// Returns when every picture handed over so far has its answer.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn flush(&self) -> Result<(), SpoolError> {
+        self.call(Call::Flush).await
+    }
+
+    /// Changes whenever a picture becomes claimable: kept, given back, rested, or given its time.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.inner.changed.clone()
+    }
+
+    /// The thread's heartbeat, for the watchdog.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        self.inner.beat.clone()
+    }
+
+    /// Takes nothing more, answers every picture handed over, closes the index in order and gives up
+    /// the lock. Claims that are still out are queued again at the next start.
+    pub async fn stop(&self) {
+        self.inner.mailbox.close();
+        let mut stopped = self.inner.stopped.clone();
+        stopped.wait_for(|stopped| *stopped).await.ok(); // an error: the thread is gone already
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl FnOnce(oneshot::Sender<T>) -> Call,
+    ) -> Result<T, SpoolError> {
+        let permits = Arc::clone(&self.inner.permits);
+        let permit = permits.acquire_owned().await.map_err(|_| SpoolError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        self.inner.mailbox.put_call(call(reply), permit);
+        answer.await.map_err(|_| SpoolError::Stopped)
+    }
 }

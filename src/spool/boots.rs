@@ -1,0 +1,237 @@
+//! Boot records: what wall time pictures get that were taken before the clock was trusted.
+//!
+//! A record says of one boot at which offset its wall clock stood when it was first trusted, and up to
+//! which sequence number pictures were sent without a time because trust did not come. It is written
+//! before anything is claimed that depends on it and neither part is ever taken back: the offset is set
+//! once, `unsynced_before` only moves forward and only while there is no offset. So a picture's wall
+//! time, and with it its key, is the same on every claim, over restarts and power cuts.
+//!
+//! No record is an empty one: a boot whose pictures all had their time writes nothing. Only the current
+//! boot's record is ever written; an earlier boot without an offset stays without one.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+use tracing::{error, warn};
+
+use super::files;
+use crate::clock::{BootId, BootTime, WallTime};
+use crate::contract::Facts;
+
+/// Records of earlier boots held in memory.
+const CACHE: usize = 256;
+
+/// One boot, as in `boots/{boot id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Version of this file.
+    format: u32,
+    boot: BootId,
+    /// Wall time minus CLOCK_BOOTTIME in nanoseconds, once trusted.
+    offset_ns: Option<i64>,
+    /// Who vouched for the offset.
+    source: Option<String>,
+    /// Pictures below this number were given up as unsynced.
+    unsynced_before: u64,
+}
+
+impl Record {
+    fn new(boot: BootId) -> Self {
+        Self { format: 1, boot, offset_ns: None, source: None, unsynced_before: 0 }
+    }
+
+    /// The offset that gives this picture its wall time.
+    pub(super) fn offset_of(&self, seq: u64) -> Option<i64> {
+        self.offset_ns.filter(|_| seq >= self.unsynced_before)
+    }
+
+    /// Must a picture of this boot without a wall time of its own wait, while the boot lasts?
+    pub(super) fn waits(&self, seq: u64) -> bool {
+        self.waits_from().is_some_and(|from| seq >= from)
+    }
+
+    /// From which number on pictures of this boot wait; `None` when the offset is known.
+    pub(super) fn waits_from(&self) -> Option<u64> {
+        if self.offset_ns.is_some() { None } else { Some(self.unsynced_before) }
+    }
+}
+
+/// The wall time of a picture: its own, else by the offset of its boot.
+pub(super) fn wall_of(facts: &Facts, offset_ns: Option<i64>) -> Option<WallTime> {
+    facts.wall.or_else(|| wall_at(facts.captured, offset_ns?))
+}
+
+fn wall_at(captured: BootTime, offset_ns: i64) -> Option<WallTime> {
+    let captured = i64::try_from(captured.0).ok()?;
+    Some(WallTime(captured.checked_add(offset_ns)?.div_euclid(1_000_000)))
+}
+
+/// All boot records.
+#[derive(Debug)]
+pub(super) struct Boots {
+    dir: PathBuf,
+    current: Record,
+    earlier: HashMap<BootId, Record>,
+}
+
+impl Boots {
+    /// Reads the current boot's record. A broken one is set to give no times to what was taken so far:
+    /// a guess could send one picture under two keys.
+    pub(super) fn open(dir: PathBuf, boot: BootId, next_seq: u64) -> io::Result<Self> {
+        let mut boots = Self { dir, current: Record::new(boot), earlier: HashMap::new() };
+        match boots.read(&boots.current.boot) {
+            Ok(Some(record)) => boots.current = record,
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                error!(%error, "This boot's record is broken; its pictures so far get no time.");
+                boots.write(Record { unsynced_before: next_seq, ..boots.current.clone() })?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(boots)
+    }
+
+    pub(super) fn current(&self) -> &Record {
+        &self.current
+    }
+
+    /// The offset for a picture of any boot.
+    pub(super) fn offset_of(&mut self, boot: &BootId, seq: u64) -> Option<i64> {
+        if *boot == self.current.boot {
+            return self.current.offset_of(seq);
+        }
+        if !self.earlier.contains_key(boot) {
+            let record = self.read(boot).unwrap_or_else(|error| {
+                warn!(%error, %boot, "A boot record cannot be read; its pictures have no time.");
+                None
+            });
+            if self.earlier.len() >= CACHE {
+                self.earlier.clear();
+            }
+            self.earlier.insert(boot.clone(), record.unwrap_or_else(|| Record::new(boot.clone())));
+        }
+        self.earlier.get(boot).and_then(|record| record.offset_of(seq))
+    }
+
+    /// The clock is trusted: writes the offset down, unless this boot has one. Whether it was news.
+    pub(super) fn set_offset(&mut self, offset_ns: i64, source: &str) -> io::Result<bool> {
+        if self.current.offset_ns.is_some() {
+            return Ok(false);
+        }
+        let source = Some(source.to_owned());
+        self.write(Record { offset_ns: Some(offset_ns), source, ..self.current.clone() })?;
+        Ok(true)
+    }
+
+    /// Pictures below `next_seq` wait no longer. Whether that was news.
+    pub(super) fn give_up(&mut self, next_seq: u64) -> io::Result<bool> {
+        if self.current.offset_ns.is_some() || next_seq <= self.current.unsynced_before {
+            return Ok(false);
+        }
+        self.write(Record { unsynced_before: next_seq, ..self.current.clone() })?;
+        Ok(true)
+    }
+
+    /// Removes the records of boots of which nothing is left.
+    pub(super) fn forget_all_but(&self, needed: &[BootId]) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if name != self.current.boot.0 && !needed.iter().any(|boot| boot.0 == name) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, record: Record) -> io::Result<()> {
+        files::replace_json(&self.path(&record.boot)?, &record)?;
+        self.current = record;
+        Ok(())
+    }
+
+    fn read(&self, boot: &BootId) -> io::Result<Option<Record>> {
+        let record: Option<Record> = files::read_json(&self.path(boot)?)?;
+        match record {
+            Some(r) if r.format != 1 || r.boot != *boot => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "not this boot's record"))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Boot ids come out of trailers too, and must not lead out of the directory.
+    fn path(&self, boot: &BootId) -> io::Result<PathBuf> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if boot.0.is_empty() || boot.0.len() > 64 || !boot.0.bytes().all(plain) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a boot id"));
+        }
+        Ok(self.dir.join(&boot.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(n: u8) -> BootId {
+        BootId(format!("{n:08x}-0000-4000-8000-000000000000"))
+    }
+
+    #[test]
+    fn the_first_offset_of_a_boot_stays_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        let mut boots = open();
+        assert!(boots.current().waits(1));
+        assert!(boots.set_offset(1_000, "kernel").unwrap());
+        let mut again = open();
+        assert!(!again.set_offset(2_000, "store").unwrap());
+        assert_eq!(again.offset_of(&boot(1), 1), Some(1_000));
+        assert!(!again.current().waits(1));
+    }
+
+    #[test]
+    fn what_was_given_up_gets_no_time_even_when_trust_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut boots = Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        assert!(boots.give_up(5).unwrap());
+        assert!(!boots.give_up(5).unwrap());
+        assert!(!boots.current().waits(4) && boots.current().waits(5));
+        assert!(boots.set_offset(7, "store").unwrap());
+        assert!(!boots.give_up(9).unwrap(), "with an offset nothing is given up");
+        let mut again = Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        assert_eq!((again.offset_of(&boot(1), 4), again.offset_of(&boot(1), 5)), (None, Some(7)));
+    }
+
+    #[test]
+    fn an_earlier_boot_keeps_what_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        Boots::open(dir.path().to_owned(), boot(1), 1).unwrap().set_offset(7, "store").unwrap();
+        let mut later = Boots::open(dir.path().to_owned(), boot(3), 1).unwrap();
+        assert_eq!(later.offset_of(&boot(1), 4), Some(7));
+        assert_eq!(later.offset_of(&boot(2), 4), None);
+        assert_eq!(later.offset_of(&BootId("../spool.json".into()), 4), None);
+        later.forget_all_but(&[]).unwrap();
+        assert!(!dir.path().join(&boot(1).0).exists());
+    }
+
+    #[test]
+    fn a_broken_record_gives_no_times_to_what_was_taken_so_far() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(&boot(1).0), b"{").unwrap();
+        let boots = Boots::open(dir.path().to_owned(), boot(1), 8).unwrap();
+        assert!(!boots.current().waits(7) && boots.current().waits(8));
+    }
+
+    #[test]
+    fn wall_time_is_captured_plus_offset_and_never_overflows() {
+        let second = BootTime(1_500_000_000);
+        assert_eq!(wall_at(second, 2_000_000_000), Some(WallTime(3_500)));
+        assert_eq!(wall_at(BootTime(u64::MAX), 1), None);
+        assert_eq!(wall_at(second, i64::MAX), None);
+        assert_eq!(wall_at(BootTime(0), -1), Some(WallTime(-1)));
+    }
+}

@@ -1,0 +1,442 @@
+//! The index: all SQL of the spool, one connection, write-ahead log.
+//!
+//! Rows say what is to become of each image file, and the totals change in the same transaction as the
+//! row, so that `kept = stored + queued + quarantined + lost` holds in every snapshot; the schema checks
+//! it. Insertions are committed with `synchronous = NORMAL`: a power cut may take a suffix of them back,
+//! and recovery adopts those files again. Whatever lets go of a file is committed with FULL first.
+//!
+//! Owned by the spool's thread. Every error is handed up; [`DbError::Corrupt`] asks for a rebuild,
+//! anything else for a reopening.
+
+mod rows;
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
+
+use self::rows::{Filler, drop_rows, settle_one};
+use super::Loss;
+use crate::clock::{BootId, BootTime, WallTime};
+use crate::contract::Class;
+
+/// Version of the schema, in `PRAGMA user_version`; each migration makes the next one of it.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// Rows handed out at a time.
+pub(super) const PAGE: usize = 64;
+
+/// Why the index failed, by what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DbError {
+    /// Set it aside and rebuild it from the files.
+    #[error("the index is damaged: {0}")]
+    Corrupt(String),
+    /// The index was made by a later version: leave it alone.
+    #[error("the index has format {found}, this agent knows {known}")]
+    TooNew {
+        /// Its version.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+    /// Close it and open it again.
+    #[error("the index failed: {0}")]
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for DbError {
+    fn from(e: rusqlite::Error) -> Self {
+        use rusqlite::Error as E;
+        match (&e, e.sqlite_error_code()) {
+            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+                Self::Corrupt(e.to_string())
+            }
+            // A table or column that should be there is not, or a sum does not balance.
+            (_, Some(ErrorCode::ConstraintViolation | ErrorCode::Unknown))
+            | (
+                E::InvalidColumnType(..) | E::QueryReturnedNoRows | E::IntegralValueOutOfRange(..),
+                _,
+            ) => Self::Corrupt(e.to_string()),
+            _ => Self::Failed(e),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, DbError>;
+
+/// What is to become of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Queued, but its wall time is not decided.
+    Waiting = 0,
+    /// Queued.
+    Ready = 1,
+    /// Set aside.
+    Quarantined = 2,
+    /// Stored or lost: its file is to be removed, then its row.
+    Done = 3,
+}
+
+/// A kept picture, as its trailer tells it.
+#[derive(Clone, Debug)]
+pub(super) struct NewItem {
+    pub(super) seq: u64,
+    pub(super) state: State,
+    pub(super) camera: String,
+    pub(super) class: Class,
+    pub(super) boot: BootId,
+    pub(super) bytes: u64,
+    /// Why it is quarantined from the start.
+    pub(super) outcome: Option<&'static str>,
+}
+
+/// How a picture's time in the queue ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Stored,
+    Lost(Loss),
+    /// Set aside, for these reasons.
+    Quarantined(String),
+}
+
+/// A queued or quarantined picture.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) seq: u64,
+    pub(super) class: Class,
+    pub(super) bytes: u64,
+    pub(super) attempts: u32,
+    pub(super) boot: BootId,
+}
+
+/// A moment, by all clocks there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// In which boot.
+    pub boot: BootId,
+    /// CLOCK_BOOTTIME.
+    pub at: BootTime,
+    /// The wall time, where it was trusted.
+    pub wall: Option<WallTime>,
+}
+
+/// A new ledger's first row.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub(super) spool: String,
+    pub(super) generation: u64,
+    pub(super) began: Moment,
+    pub(super) high_seq: u64,
+}
+
+/// The account of one class, over all cameras.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClassTotals {
+    /// Pictures that were ever durable.
+    pub(super) kept: u64,
+    /// Pictures that a store has.
+    pub(super) stored: u64,
+    /// Pictures on their way.
+    pub(super) queued: u64,
+    /// Pictures set aside.
+    pub(super) quarantined: u64,
+    /// Pictures given up.
+    pub(super) lost: u64,
+    /// Bytes of the queued pictures' files.
+    pub(super) queued_bytes: u64,
+    /// Bytes of the quarantined pictures' files.
+    pub(super) quarantined_bytes: u64,
+}
+
+/// The index.
+#[derive(Debug)]
+pub(super) struct Db {
+    conn: Connection,
+}
+
+impl Db {
+    /// Makes a new index with an empty ledger, durable when it returns. The items of `fill` are put in
+    /// with it: all or nothing.
+    pub(super) fn create(
+        path: &Path,
+        ledger: &Ledger,
+        fill: impl FnOnce(&mut Filler<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut conn = Connection::open(path)?;
+        conn.execute_batch("PRAGMA synchronous = FULL")?;
+        let tx = conn.transaction()?;
+        migrate(&tx)?;
+        tx.execute(
+            "INSERT INTO ledger VALUES (1, ?, ?, ?, ?, ?, ?)",
+            params![
+                ledger.spool,
+                signed(ledger.generation),
+                ledger.began.boot.0,
+                signed(ledger.began.at.0),
+                ledger.began.wall.map(|w| w.0),
+                signed(ledger.high_seq)
+            ],
+        )?;
+        fill(&mut Filler { tx: &tx })?;
+        tx.commit()?;
+        conn.close().map_err(|(_, e)| e.into())
+    }
+
+    /// Opens an index that is there.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn = Connection::open_with_flags(path, flags)?;
+        conn.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
+             PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 8388608;",
+        )?;
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        migrate(&tx)?;
+        tx.commit()?;
+        let db = Self { conn };
+        db.ledger()?;
+        Ok(db)
+    }
+
+    pub(super) fn ledger(&self) -> Result<Ledger> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT spool, generation, began_boot, began_ns, began_wall_ms, high_seq FROM ledger",
+        )?;
+        Ok(statement.query_row([], |r| {
+            Ok(Ledger {
+                spool: r.get(0)?,
+                generation: unsigned(r, 1)?,
+                began: Moment {
+                    boot: BootId(r.get(2)?),
+                    at: BootTime(unsigned(r, 3)?),
+                    wall: r.get::<_, Option<i64>>(4)?.map(WallTime),
+                },
+                high_seq: unsigned(r, 5)?,
+            })
+        })?)
+    }
+
+    /// Puts kept pictures in. `forget` are done rows whose files are gone.
+    pub(super) fn insert(&mut self, items: &[NewItem], forget: &[u64]) -> Result<()> {
+        self.transact(Sync::Normal, |tx| {
+            drop_rows(tx, forget)?;
+            let mut filler = Filler { tx };
+            items.iter().try_for_each(|item| filler.put(item))
+        })
+    }
+
+    /// Ends pictures' time in the queue, durably; those that are not in it any more are left alone.
+    /// Gives the sequence numbers whose files are now to be removed.
+    pub(super) fn settle(&mut self, ends: &[(u64, End)], forget: &[u64]) -> Result<Vec<u64>> {
+        self.transact(Sync::Full, |tx| {
+            drop_rows(tx, forget)?;
+            let mut gone = Vec::new();
+            for (seq, end) in ends {
+                if settle_one(tx, *seq, end)? && !matches!(end, End::Quarantined(_)) {
+                    gone.push(*seq);
+                }
+            }
+            Ok(gone)
+        })
+    }
+
+    /// Writes down one more attempt for each.
+    pub(super) fn count_attempts(&mut self, seqs: &[u64], forget: &[u64]) -> Result<()> {
+        self.transact(Sync::Normal, |tx| {
+            drop_rows(tx, forget)?;
+            let mut statement =
+                tx.prepare_cached("UPDATE items SET attempts = attempts + 1 WHERE seq = ?")?;
+            for seq in seqs {
+                statement.execute([signed(*seq)])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Deletes done rows whose files are gone.
+    pub(super) fn forget(&mut self, seqs: &[u64]) -> Result<()> {
+        self.transact(Sync::Normal, |tx| drop_rows(tx, seqs))
+    }
+
+    /// Makes waiting pictures ready: those of other boots than `boot`, and those below `before`.
+    pub(super) fn release(&mut self, boot: &BootId, before: u64) -> Result<usize> {
+        self.transact(Sync::Normal, |tx| {
+            Ok(tx.execute(
+                "UPDATE items SET state = 1 WHERE state = 0
+                   AND (seq < ?1 OR boot NOT IN (SELECT id FROM boots WHERE boot = ?2))",
+                params![signed(before), boot.0],
+            )?)
+        })
+    }
+
+    /// Up to [`PAGE`] ready pictures below `below`, newest first.
+    pub(super) fn newest(&self, below: u64) -> Result<Vec<Item>> {
+        self.page("state = 1 AND seq < ?1 ORDER BY seq DESC", signed(below))
+    }
+
+    /// Up to [`PAGE`] ready pictures above `above`, oldest first.
+    pub(super) fn oldest(&self, above: u64) -> Result<Vec<Item>> {
+        self.page("state = 1 AND seq > ?1 ORDER BY seq", signed(above))
+    }
+
+    /// Up to [`PAGE`] quarantined pictures above `above`, oldest first.
+    pub(super) fn oldest_quarantined(&self, above: u64) -> Result<Vec<Item>> {
+        self.page("state = 2 AND seq > ?1 ORDER BY seq", signed(above))
+    }
+
+    /// Up to [`PAGE`] queued pictures of a class above `above`, oldest first.
+    pub(super) fn oldest_of(&self, class: Class, above: u64) -> Result<Vec<Item>> {
+        let filter = match class {
+            Class::Interval => "class = 0 AND state < 2 AND seq > ?1 ORDER BY seq",
+            Class::Event => "class = 1 AND state < 2 AND seq > ?1 ORDER BY seq",
+            Class::Best => "class = 2 AND state < 2 AND seq > ?1 ORDER BY seq",
+        };
+        self.page(filter, signed(above))
+    }
+
+    /// The account by class.
+    pub(super) fn totals(&self) -> Result<[ClassTotals; 3]> {
+        let mut totals = [ClassTotals::default(); 3];
+        let mut statement = self.conn.prepare_cached(
+            "SELECT class, sum(kept), sum(stored), sum(queued), sum(quarantined), sum(lost),
+                    sum(queued_bytes), sum(quarantined_bytes) FROM totals GROUP BY class",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(r) = rows.next()? {
+            totals[class_of(r.get(0)?) as usize] = ClassTotals {
+                kept: unsigned(r, 1)?,
+                stored: unsigned(r, 2)?,
+                queued: unsigned(r, 3)?,
+                quarantined: unsigned(r, 4)?,
+                lost: unsigned(r, 5)?,
+                queued_bytes: unsigned(r, 6)?,
+                quarantined_bytes: unsigned(r, 7)?,
+            };
+        }
+        Ok(totals)
+    }
+
+    /// Lost pictures by reason, in the order of [`Loss::ALL`].
+    pub(super) fn losses(&self) -> Result<[u64; Loss::ALL.len()]> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT coalesce(sum(items), 0) FROM losses WHERE reason = ?")?;
+        let mut losses = [0; Loss::ALL.len()];
+        for (loss, count) in Loss::ALL.iter().zip(&mut losses) {
+            *count = statement.query_row([loss.name()], |r| unsigned(r, 0))?;
+        }
+        Ok(losses)
+    }
+
+    /// Pictures that wait for a clock.
+    pub(super) fn waiting(&self) -> Result<u64> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT count(*) FROM items WHERE state = 0")?;
+        Ok(statement.query_row([], |r| unsigned(r, 0))?)
+    }
+
+    /// Sequence numbers of done rows.
+    pub(super) fn done(&self) -> Result<Vec<u64>> {
+        let mut statement = self.conn.prepare_cached("SELECT seq FROM items WHERE state = 3")?;
+        let rows = statement.query_map([], |r| unsigned(r, 0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Is there any row with `from <= seq < end`?
+    pub(super) fn any_between(&self, from: u64, end: u64) -> Result<bool> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM items WHERE seq >= ? AND seq < ?)")?;
+        Ok(statement.query_row([signed(from), signed(end)], |r| r.get(0))?)
+    }
+
+    /// Boots of which something is left; the others are forgotten.
+    pub(super) fn boots_in_use(&mut self) -> Result<Vec<BootId>> {
+        self.transact(Sync::Normal, |tx| {
+            tx.execute("DELETE FROM boots WHERE items = 0", [])?;
+            let mut statement = tx.prepare_cached("SELECT boot FROM boots")?;
+            let rows = statement.query_map([], |r| r.get(0).map(BootId))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Moves the log into the database and makes both durable.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        Ok(self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    fn transact<T>(
+        &mut self,
+        sync: Sync,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.conn.execute_batch(match sync {
+            Sync::Normal => "PRAGMA synchronous = NORMAL",
+            Sync::Full => "PRAGMA synchronous = FULL",
+        })?;
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = f(&tx)?;
+        tx.commit()?;
+        Ok(done)
+    }
+
+    fn page(&self, filter: &'static str, seq: i64) -> Result<Vec<Item>> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT seq, class, bytes, attempts, (SELECT b.boot FROM boots b WHERE b.id = i.boot)
+             FROM items i WHERE {filter} LIMIT {PAGE}"
+        ))?;
+        let rows = statement.query_map([seq], |r| {
+            Ok(Item {
+                seq: unsigned(r, 0)?,
+                class: class_of(r.get(1)?),
+                bytes: unsigned(r, 2)?,
+                attempts: r.get(3)?,
+                boot: BootId(r.get(4)?),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Sync {
+    Normal,
+    Full,
+}
+
+fn migrate(tx: &Transaction<'_>) -> Result<()> {
+    let found: usize = tx
+        .query_row("PRAGMA user_version", [], |r| unsigned(r, 0))?
+        .try_into()
+        .unwrap_or(usize::MAX);
+    let Some(missing) = MIGRATIONS.get(found..) else {
+        return Err(DbError::TooNew { found, known: MIGRATIONS.len() });
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for step in missing {
+        tx.execute_batch(step)?;
+    }
+    tx.execute_batch(&format!("PRAGMA user_version = {}", MIGRATIONS.len()))?;
+    Ok(())
+}
+
+/// SQLite's integers are signed. Sequence numbers end at 2^42, sizes and clocks far below 2^63.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(r: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let n: i64 = r.get(column)?;
+    u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, n))
+}
+
+/// Numbers of classes in the index; an unknown one can only be of a later version, and worth most.
+fn class_of(n: i64) -> Class {
+    match n {
+        0 => Class::Interval,
+        1 => Class::Event,
+        _ => Class::Best,
+    }
+}

@@ -1,0 +1,364 @@
+//! The images: writing them in groups, lending them out, removing them; files, rows and totals in the
+//! one order that loses nothing.
+//!
+//! ```text
+//! write   create O_EXCL ▸ write ▸ start write-back ▸ fdatasync each ▸ fsync directory ▸ acknowledge ▸ rows
+//! remove  row → done(outcome) and totals, committed with sync ▸ unlink ▸ row deleted with the next transaction
+//! ```
+//!
+//! Runs on the spool's thread alone. A picture whose file cannot be made durable is refused and the
+//! next one is tried; a failing index is closed and opened again through recovery, with growing pauses.
+//! Meanwhile pictures are still written and acknowledged (the next recovery adopts them), nothing is
+//! lent out, and outcomes wait in memory, bounded by what was in flight.
+
+mod group;
+mod index;
+mod room;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+pub(super) use self::group::group_len;
+use self::index::REOPEN;
+use super::boots::Boots;
+use super::db::{ClassTotals, Db, End, Item, PAGE};
+use super::files::{DIR_SHIFT, SEQ_END};
+use super::loans::{Loans, Warm};
+use super::recover::{self, Context};
+use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Snapshot, claim};
+
+/// The images and their index.
+#[derive(Debug)]
+pub(super) struct Images {
+    cx: Context,
+    max_bytes: u64,
+    index: Option<Db>,
+    reopen_at: Instant,
+    reopen_pause: Duration,
+    boots: Boots,
+    /// Highest sequence number seen, refused ones included.
+    high: u64,
+    current_dir: u64,
+    loans: Loans,
+    warm: Warm,
+    /// Done rows whose files are gone.
+    forget: Vec<u64>,
+    /// Outcomes that could not be committed yet; their loans stay open.
+    unsettled: Vec<(u64, End)>,
+    /// Bytes of all image files, as last known.
+    used: u64,
+    waiting: u64,
+    waiting_since: Option<Instant>,
+    adopted: u64,
+    /// Something became claimable.
+    news: bool,
+}
+
+impl Images {
+    /// Recovers the spool.
+    pub(super) fn open(
+        cx: Context,
+        max_bytes: u64,
+    ) -> Result<(Self, Opened), recover::RecoverError> {
+        let found = recover::recover(&cx, None)?;
+        let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), found.high + 1)
+            .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
+        let ledger = found.db.ledger()?;
+        let opened = Opened {
+            next_seq: found.high + 1,
+            adopted: found.adopted,
+            torn: found.torn,
+            finished: found.finished,
+            rebuilt: found.rebuilt,
+            generation: ledger.generation,
+        };
+        let now = Instant::now();
+        let mut images = Self {
+            cx,
+            max_bytes,
+            index: None,
+            reopen_at: now,
+            reopen_pause: REOPEN.0,
+            boots,
+            high: 0,
+            current_dir: 0,
+            loans: Loans::default(),
+            warm: Warm::default(),
+            forget: Vec::new(),
+            unsettled: Vec::new(),
+            used: 0,
+            waiting: 0,
+            waiting_since: None,
+            adopted: found.adopted,
+            news: false,
+        };
+        images.take_over(found)?;
+        Ok((images, opened))
+    }
+
+    /// Did something become claimable since the last call?
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// When there is something to do without being asked.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let stuck = self.index.is_none() || !self.unsettled.is_empty();
+        [self.loans.next_due(), stuck.then_some(self.reopen_at)].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        self.news |= self.loans.wake(now);
+        if now >= self.reopen_at && (self.index.is_none() || !self.unsettled.is_empty()) {
+            self.settle(Vec::new());
+        }
+    }
+
+    /// Lends out the newest or oldest picture that may be claimed.
+    pub(super) fn claim(&mut self, order: Order) -> Option<claim::Parts> {
+        if !self.unsettled.is_empty() {
+            return None;
+        }
+        let item = self.next_free(order)?;
+        let offset_ns = self.boots.offset_of(&item.boot, item.seq);
+        let ticket = self.loans.lend(item.seq, item.class, item.bytes);
+        let source = match self.warm.get(item.seq) {
+            Some((facts, body)) => claim::Source::Warm(Box::new(facts), body),
+            None => claim::Source::File(self.cx.layout.image(item.seq)),
+        };
+        Some(claim::Parts { seq: item.seq, attempts: item.attempts, source, offset_ns, ticket })
+    }
+
+    /// A claim was dropped without an outcome.
+    pub(super) fn give_back(&mut self, seq: u64, ticket: u64) {
+        let settled = !self.unsettled.iter().any(|(s, _)| *s == seq);
+        self.news |= settled && self.loans.give_back(seq, ticket);
+    }
+
+    /// Takes outcomes: ends first, in one durable transaction; then attempts and rests.
+    pub(super) fn finish(&mut self, outcomes: Vec<(u64, Outcome, Option<Duration>)>) {
+        let (mut ends, mut refused) = (Vec::new(), Vec::new());
+        for (seq, outcome, retry_after) in outcomes {
+            if !self.loans.is_lent(seq) && outcome != Outcome::Stored {
+                debug!(seq, ?outcome, "An outcome came for a picture that is not lent out.");
+                continue;
+            }
+            match outcome {
+                Outcome::Stored => ends.push((seq, End::Stored)),
+                Outcome::Lost(loss) if loss != Loss::Missing || self.is_missing(seq) => {
+                    warn!(seq, reason = loss.name(), "A kept picture is lost.");
+                    ends.push((seq, End::Lost(loss)));
+                }
+                Outcome::Quarantined(why) => {
+                    let why = reason(&why);
+                    warn!(seq, why, "A picture is set aside.");
+                    ends.push((seq, End::Quarantined(why)));
+                }
+                Outcome::Refused => {
+                    refused.push(seq);
+                    self.rest(seq, retry_after);
+                }
+                Outcome::Lost(_) | Outcome::Released => self.rest(seq, retry_after),
+            }
+        }
+        if !ends.is_empty() {
+            self.settle(ends);
+        }
+        if !refused.is_empty() {
+            let forget = self.forget.clone();
+            if self.with_db(|db| db.count_attempts(&refused, &forget)).is_some() {
+                self.forgot();
+            }
+        }
+    }
+
+    /// The clock is trusted: this boot's pictures have their time.
+    pub(super) fn set_offset(&mut self, offset_ns: i64, source: &str) -> io::Result<()> {
+        if self.boots.set_offset(offset_ns, source)? {
+            info!(source, "The clock is trusted; pictures of this boot have their time.");
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// What waits for a trusted clock waits no longer.
+    pub(super) fn give_up_waiting(&mut self) -> io::Result<()> {
+        if self.waiting > 0 && self.boots.give_up(self.high + 1)? {
+            warn!(pictures = self.waiting, "The clock is not trusted; pictures go without a time.");
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// One consistent reading; `None` while the index is down.
+    pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
+        let (ledger, totals, lost) =
+            self.with_db(|db| Ok((db.ledger()?, db.totals()?, db.losses()?)))?;
+        let (in_flight, resting) = self.loans.counts();
+        let sum = |f: fn(&ClassTotals) -> u64| totals.iter().map(f).sum::<u64>();
+        Some(Snapshot {
+            kept: sum(|t| t.kept),
+            stored: sum(|t| t.stored),
+            queued: sum(|t| t.queued),
+            quarantined: sum(|t| t.quarantined),
+            lost,
+            classes: totals.map(|t| ClassStock { queued: t.queued, bytes: t.queued_bytes }),
+            waiting: self.waiting,
+            waiting_for: self.waiting_since.map(|since| since.elapsed()),
+            in_flight,
+            resting,
+            bytes: used(&totals),
+            max_bytes: self.max_bytes,
+            adopted: self.adopted,
+            high_seq: ledger.high_seq,
+            generation: ledger.generation,
+            began: ledger.began,
+        })
+    }
+
+    /// Leaves everything so that the next start has nothing to do.
+    pub(super) fn close(mut self) {
+        if !self.unsettled.is_empty() {
+            self.settle(Vec::new());
+        }
+        let forget = self.forget.clone();
+        if self.with_db(|db| db.forget(&forget)).is_some() {
+            self.forgot();
+        }
+        if self.with_db(|db| db.checkpoint()).is_none() {
+            error!("The index could not be closed in order; the next start recovers it.");
+        }
+    }
+
+    // ---- outcomes ----
+
+    /// Commits ends, those that could not be committed before included, and removes the files.
+    fn settle(&mut self, ends: Vec<(u64, End)>) {
+        self.unsettled.extend(ends);
+        let ends = std::mem::take(&mut self.unsettled);
+        let forget = self.forget.clone();
+        let Some(gone) = self.with_db(|db| db.settle(&ends, &forget)) else {
+            self.unsettled = ends;
+            return;
+        };
+        self.forgot();
+        for (seq, _) in &ends {
+            self.loans.end(*seq, None);
+            self.warm.forget(*seq);
+        }
+        self.remove_files(gone);
+    }
+
+    fn rest(&mut self, seq: u64, retry_after: Option<Duration>) {
+        let until = retry_after.and_then(|pause| Instant::now().checked_add(pause));
+        self.loans.end(seq, until);
+        self.news |= until.is_none();
+    }
+
+    /// Is this file gone, and not the whole spool with it?
+    fn is_missing(&self, seq: u64) -> bool {
+        let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+        let missing = fs::symlink_metadata(self.cx.layout.image(seq)).is_err_and(|e| gone(&e));
+        missing && self.cx.layout.identity().exists()
+    }
+
+    fn remove_files(&mut self, seqs: Vec<u64>) {
+        for seq in seqs {
+            self.warm.forget(seq);
+            if self.remove_file(seq) {
+                self.forget.push(seq);
+            }
+        }
+    }
+
+    fn remove_file(&self, seq: u64) -> bool {
+        let removed = self.cx.layout.remove_image(seq);
+        if let Err(error) = &removed {
+            warn!(%error, seq, "An image file cannot be removed; the next start tries again.");
+        }
+        removed.is_ok()
+    }
+
+    /// The rows in `forget` are deleted: directories may be empty now.
+    fn forgot(&mut self) {
+        let dirs: BTreeSet<u64> = self.forget.drain(..).map(|seq| seq >> DIR_SHIFT).collect();
+        if let Some(db) = &self.index {
+            recover::tidy(db, &self.cx.layout, &dirs, self.current_dir);
+        }
+    }
+
+    // ---- claims and waiting ----
+
+    fn next_free(&mut self, order: Order) -> Option<Item> {
+        let now = Instant::now();
+        let mut from = match order {
+            Order::Newest => SEQ_END,
+            Order::Oldest => 0,
+        };
+        loop {
+            let page = self.with_db(|db| match order {
+                Order::Newest => db.newest(from),
+                Order::Oldest => db.oldest(from),
+            })?;
+            let full = page.len() == PAGE;
+            from = page.last()?.seq;
+            if let Some(item) = page.into_iter().find(|item| self.loans.is_free(item.seq, now)) {
+                return Some(item);
+            }
+            if !full {
+                return None;
+            }
+        }
+    }
+
+    /// Makes ready what the boot record lets go. The record is the truth and durable already; rows that
+    /// lag are released by the next recovery.
+    fn release(&mut self) {
+        let (boot, before) = (self.cx.now.boot.clone(), self.waits_from());
+        if self.with_db(|db| db.release(&boot, before)).is_some() {
+            self.recount_waiting();
+            self.news = true;
+        }
+    }
+
+    /// Pictures of this boot without a time wait from this number on.
+    fn waits_from(&self) -> u64 {
+        self.boots.current().waits_from().unwrap_or(SEQ_END)
+    }
+
+    fn add_waiting(&mut self, more: u64) {
+        self.waiting += more;
+        if more > 0 {
+            self.waiting_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Asks the index again how many wait: that costs one index entry each, so only where it changed.
+    fn recount_waiting(&mut self) {
+        let Some(waiting) = self.with_db(|db| db.waiting()) else { return };
+        self.waiting = 0;
+        if waiting == 0 {
+            self.waiting_since = None;
+        }
+        self.add_waiting(waiting);
+    }
+}
+
+fn used(totals: &[ClassTotals; 3]) -> u64 {
+    totals.iter().map(|t| t.queued_bytes + t.quarantined_bytes).sum()
+}
+
+fn reason(why: &Quarantine) -> String {
+    match why {
+        Quarantine::Corrupt => "corrupt".to_owned(),
+        Quarantine::Rejected(words) => {
+            format!("rejected: {}", words.chars().take(400).collect::<String>())
+        }
+    }
+}

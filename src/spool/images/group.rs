@@ -1,0 +1,220 @@
+//! Writing pictures: in groups, so that a burst shares its flushes.
+//!
+//! Group commit without a timer: an idle disk flushes at once, and what arrives during a flush joins
+//! the next group. A picture whose file fails is refused alone; where the directory fails, its group is.
+
+use std::fs::{self, File};
+use std::io;
+
+use tracing::{error, warn};
+
+use super::Images;
+use crate::account::Refusal;
+use crate::contract::Facts;
+use crate::spool::db::{NewItem, State};
+use crate::spool::files::{self, DIR_SHIFT, SEQ_END};
+use crate::spool::{recover, trailer};
+use crate::still::Shot;
+
+/// Most pictures in a group.
+const GROUP_ITEMS: usize = 32;
+/// Most bytes in a group of more than one.
+const GROUP_BYTES: u64 = 4 << 20;
+/// How many of the pictures that wait are written together: up to 32 and 4 MiB (and never more than
+/// the quota), or one, and all in one directory.
+pub(in crate::spool) fn group_len(
+    shots: impl Iterator<Item = (u64, u64)>,
+    max_bytes: u64,
+) -> usize {
+    let (mut len, mut bytes, mut dir) = (0, 0_u64, None);
+    for (seq, size) in shots {
+        bytes = bytes.saturating_add(size);
+        let here = seq >> DIR_SHIFT;
+        let fits = bytes <= GROUP_BYTES.min(max_bytes) && *dir.get_or_insert(here) == here;
+        if len > 0 && (!fits || len == GROUP_ITEMS) {
+            break;
+        }
+        len += 1;
+    }
+    len
+}
+
+/// A picture with its trailer.
+struct Prepared {
+    shot: Shot,
+    trailer: Vec<u8>,
+}
+
+impl Prepared {
+    fn bytes(&self) -> u64 {
+        (self.shot.bytes.len() + self.trailer.len()) as u64
+    }
+}
+
+impl Images {
+    /// Writes one group and answers each of its pictures.
+    pub(in crate::spool) fn write(&mut self, shots: Vec<Shot>) {
+        let Some(dir) = shots.first().map(|shot| shot.facts.seq >> DIR_SHIFT) else { return };
+        let mut group: Vec<Prepared> =
+            shots.into_iter().filter_map(|shot| self.prepare(shot)).collect();
+        while !group.is_empty() && !self.make_room(group.iter().map(Prepared::bytes).sum()) {
+            if let Some(last) = group.pop() {
+                warn!(seq = last.shot.facts.seq, "No room for a picture; it is refused.");
+                last.shot.token.refused(Refusal::DiskFull);
+            }
+        }
+        if let Err(error) = self.cx.layout.make_image_dir(dir) {
+            error!(%error, dir, "An image directory cannot be made; its pictures are refused.");
+            return refuse(group, &error);
+        }
+        self.current_dir = self.current_dir.max(dir);
+        let written = self.write_files(group);
+        if let Err(error) = files::sync_dir(&self.cx.layout.dir(dir)) {
+            error!(%error, dir, "A directory cannot be made durable; its new pictures are refused.");
+            for p in &written {
+                self.remove_file(p.shot.facts.seq);
+            }
+            refuse(written, &error);
+            self.drop_index();
+            self.reopen();
+            return;
+        }
+        self.acknowledge(written);
+    }
+
+    fn prepare(&mut self, shot: Shot) -> Option<Prepared> {
+        let seq = shot.facts.seq;
+        if seq <= self.high || seq >= SEQ_END {
+            error!(
+                seq,
+                high = self.high,
+                "A sequence number is out of order; its picture is refused."
+            );
+            shot.token.refused(Refusal::Storage);
+            return None;
+        }
+        self.high = seq;
+        if shot.facts.len != shot.bytes.len() as u64 {
+            error!(seq, "A picture's facts are of another length; it is refused.");
+            shot.token.refused(Refusal::Broken);
+            return None;
+        }
+        match trailer::encode(&shot.facts) {
+            Ok(trailer) => Some(Prepared { shot, trailer }),
+            Err(error) => {
+                error!(%error, seq, "A picture's facts cannot be written; it is refused.");
+                shot.token.refused(Refusal::Broken);
+                None
+            }
+        }
+    }
+
+    /// Makes a group's files durable, though not yet their names. Those that fail are answered here.
+    fn write_files(&mut self, group: Vec<Prepared>) -> Vec<Prepared> {
+        // All are written before the first is synced, so that the disk works on them together.
+        let files: Vec<io::Result<File>> = group.iter().map(|p| self.write_file(p)).collect();
+        let mut written = Vec::with_capacity(group.len());
+        for (p, file) in group.into_iter().zip(files) {
+            match file.and_then(|file| self.sync_or_rewrite(&file, &p)) {
+                Ok(()) => written.push(p),
+                Err(error) => {
+                    error!(%error, seq = p.shot.facts.seq, "An image cannot be written; it is refused.");
+                    p.shot.token.refused(refusal_of(&error));
+                }
+            }
+        }
+        written
+    }
+
+    fn write_file(&self, p: &Prepared) -> io::Result<File> {
+        files::write_image(&self.cx.layout.image(p.shot.facts.seq), &p.shot.bytes, &p.trailer)
+    }
+
+    /// After a failed fsync the kernel calls the lost pages clean, so the descriptor is never synced
+    /// again: the picture gets one try as a new file.
+    fn sync_or_rewrite(&self, file: &File, p: &Prepared) -> io::Result<()> {
+        let seq = p.shot.facts.seq;
+        let Err(error) = file.sync_data() else { return Ok(()) };
+        warn!(%error, seq, "An image could not be made durable; it is written once more.");
+        fs::remove_file(self.cx.layout.image(seq))?;
+        let again = self.write_file(p)?.sync_data();
+        if again.is_err() {
+            self.remove_file(seq);
+        }
+        again
+    }
+
+    fn acknowledge(&mut self, written: Vec<Prepared>) {
+        if written.is_empty() {
+            return;
+        }
+        let mut rows = Vec::with_capacity(written.len());
+        for p in written {
+            let bytes = p.bytes();
+            let Shot { bytes: body, facts, token } = p.shot;
+            token.kept();
+            rows.push(self.row(&facts, bytes));
+            self.used += bytes;
+            self.warm.keep(facts, body);
+        }
+        let Some(db) = &mut self.index else {
+            self.reopen();
+            return;
+        };
+        match db.insert(&rows, &self.forget) {
+            Ok(()) => {
+                let waits = rows.iter().filter(|row| row.state == State::Waiting).count() as u64;
+                self.add_waiting(waits);
+                self.news |= waits < rows.len() as u64;
+                self.forgot();
+            }
+            Err(error) => {
+                // Recovery adopts what was just written.
+                self.index_failed(&error);
+                self.reopen();
+            }
+        }
+    }
+
+    fn row(&self, facts: &Facts, bytes: u64) -> NewItem {
+        let mut row = recover::row_of(facts, bytes, &self.cx.now);
+        if row.state == State::Waiting && !self.boots.current().waits(facts.seq) {
+            row.state = State::Ready;
+        }
+        row
+    }
+}
+
+fn refuse(group: Vec<Prepared>, why: &io::Error) {
+    for p in group {
+        p.shot.token.refused(refusal_of(why));
+    }
+}
+
+fn refusal_of(e: &io::Error) -> Refusal {
+    if files::is_full(e) { Refusal::DiskFull } else { Refusal::Storage }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn len(shots: &[(u64, u64)]) -> usize {
+        group_len(shots.iter().copied(), u64::MAX)
+    }
+
+    #[test]
+    fn a_group_ends_at_32_pictures_at_4_mib_and_at_a_directorys_end() {
+        let many: Vec<_> = (1..100).map(|seq| (seq, 1)).collect();
+        assert_eq!(len(&many), 32);
+        assert_eq!(len(&[(1, 2 << 20), (2, 2 << 20), (3, 1)]), 2);
+        assert_eq!(len(&[(1022, 1), (1023, 1), (1024, 1)]), 2);
+        assert_eq!(len(&[]), 0);
+    }
+
+    #[test]
+    fn one_picture_is_a_group_however_large() {
+        assert_eq!(len(&[(1, 9 << 20), (2, 1)]), 1);
+        assert_eq!(group_len([(1, 50), (2, 60)].into_iter(), 100), 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! The index as the images use it: a transaction that fails closes it, and recovery opens it again.
+
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use super::{Images, used};
+use crate::clock::BootId;
+use crate::spool::db::{Db, DbError};
+use crate::spool::recover::{self, Recovered};
+
+/// First and longest pause before a failed index is opened again.
+pub(super) const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+impl Images {
+    /// Runs a transaction, once more after recovery if it fails; it must bear being done twice.
+    pub(super) fn with_db<T>(&mut self, f: impl Fn(&mut Db) -> Result<T, DbError>) -> Option<T> {
+        for _ in 0..2 {
+            if self.index.is_none() {
+                self.reopen();
+            }
+            match f(self.index.as_mut()?) {
+                Ok(value) => {
+                    self.reopen_pause = REOPEN.0;
+                    return Some(value);
+                }
+                Err(error) => self.index_failed(&error),
+            }
+        }
+        None
+    }
+
+    pub(super) fn index_failed(&mut self, error: &DbError) {
+        error!(%error, "The index failed; it is opened again.");
+        if matches!(error, DbError::Corrupt(_)) {
+            // Recovery rebuilds an index that is not there.
+            self.index = None;
+            if let Err(error) = recover::set_aside(&self.cx.layout) {
+                error!(%error, "The damaged index cannot be set aside.");
+            }
+        }
+        self.drop_index();
+    }
+
+    pub(super) fn drop_index(&mut self) {
+        self.index = None;
+        self.forget.clear();
+    }
+
+    pub(super) fn reopen(&mut self) {
+        let now = Instant::now();
+        if now < self.reopen_at {
+            return;
+        }
+        self.reopen_at = now + self.reopen_pause;
+        self.reopen_pause = (self.reopen_pause * 2).min(REOPEN.1);
+        let found = recover::recover(&self.cx, Some(self.high));
+        if let Err(error) = found.and_then(|found| Ok(self.take_over(found)?)) {
+            error!(%error, "The index cannot be opened; pictures are kept without it meanwhile.");
+        }
+    }
+
+    pub(super) fn take_over(&mut self, found: Recovered) -> Result<(), DbError> {
+        let Recovered { mut db, high, current_dir, boots, .. } = found;
+        let boot: BootId = self.cx.now.boot.clone();
+        db.release(&boot, self.waits_from())?;
+        let (totals, waiting) = (db.totals()?, db.waiting()?);
+        if let Err(error) = self.boots.forget_all_but(&boots) {
+            warn!(%error, "Old boot records cannot be removed.");
+        }
+        self.index = Some(db);
+        self.high = self.high.max(high);
+        self.current_dir = self.current_dir.max(current_dir);
+        self.used = used(&totals);
+        self.waiting = 0;
+        self.add_waiting(waiting);
+        self.news = true;
+        Ok(())
+    }
+}

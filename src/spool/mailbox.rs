@@ -1,0 +1,142 @@
+//! What waits for the spool's thread: pictures, calls, and claims that came back.
+//!
+//! Three lanes behind one lock, because each has its own bound and its own manners. Pictures are never
+//! waited for: when their lane is full they are refused. Calls take a permit first, so an async caller
+//! waits for its turn without blocking its thread. Claims coming back are bounded by the claims that
+//! went out, and so can always be put down, even from a destructor.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::claim::Claim;
+use super::images::group_len;
+use super::{Order, Outcome, Snapshot};
+use crate::account::Refusal;
+use crate::still::Shot;
+
+/// Pictures that may wait; the budget in hand ends far sooner, but for the tiniest of pictures.
+pub(super) const SHOTS: usize = 256;
+/// Calls that may wait.
+pub(super) const CALLS: usize = 64;
+
+/// Something asked of the spool's thread, and where the answer goes.
+#[derive(Debug)]
+pub(super) enum Call {
+    Claim(Order, oneshot::Sender<Option<Claim>>),
+    Finish(u64, Outcome, Option<Duration>, oneshot::Sender<()>),
+    Snapshot(oneshot::Sender<Option<Snapshot>>),
+    SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),
+    GiveUpWaiting(oneshot::Sender<std::io::Result<()>>),
+    /// Answered when every picture handed over before it has its answer.
+    Flush(oneshot::Sender<()>),
+}
+
+/// One turn's work.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) calls: Vec<(Call, OwnedSemaphorePermit)>,
+    pub(super) returned: Vec<(u64, u64)>,
+    /// One group.
+    pub(super) shots: Vec<Shot>,
+    /// Pictures handed over and pictures taken, this turn's included.
+    pub(super) shots_in: u64,
+    pub(super) shots_out: u64,
+    /// Nothing more will come, and nothing is left.
+    pub(super) over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    shots: VecDeque<Shot>,
+    calls: VecDeque<(Call, OwnedSemaphorePermit)>,
+    returned: Vec<(u64, u64)>,
+    shots_in: u64,
+    shots_out: u64,
+    closed: bool,
+}
+
+/// The spool thread's mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    lanes: Mutex<Lanes>,
+    ready: Condvar,
+}
+
+impl Mailbox {
+    /// Hands over a picture, or refuses it at once.
+    pub(super) fn put_shot(&self, shot: Shot) {
+        let mut lanes = self.lock();
+        if lanes.closed {
+            shot.token.refused(Refusal::Stopping);
+        } else if lanes.shots.len() >= SHOTS {
+            shot.token.refused(Refusal::Busy);
+        } else {
+            lanes.shots_in += 1;
+            lanes.shots.push_back(shot);
+            self.ready.notify_one();
+        }
+    }
+
+    /// Hands over a call; it is dropped, and its answer with it, where nobody will take it.
+    pub(super) fn put_call(&self, call: Call, permit: OwnedSemaphorePermit) {
+        let mut lanes = self.lock();
+        if !lanes.closed {
+            lanes.calls.push_back((call, permit));
+            self.ready.notify_one();
+        }
+    }
+
+    /// A claim was dropped.
+    pub(super) fn give_back(&self, seq: u64, ticket: u64) {
+        let mut lanes = self.lock();
+        if !lanes.closed {
+            lanes.returned.push((seq, ticket));
+            self.ready.notify_one();
+        }
+    }
+
+    /// Takes nothing more; what is in is still worked on.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.ready.notify_one();
+    }
+
+    /// Waits for work, or until `due`.
+    pub(super) fn take(&self, due: Option<Instant>, max_bytes: u64) -> Work {
+        let mut lanes = self.lock();
+        while lanes.is_idle() {
+            lanes = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                None => self.ready.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(pause) => {
+                    self.ready.wait_timeout(lanes, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        let sizes = lanes.shots.iter().map(|shot| (shot.facts.seq, shot.bytes.len() as u64));
+        let group = group_len(sizes, max_bytes);
+        lanes.shots_out += group as u64;
+        Work {
+            over: lanes.closed && lanes.shots.is_empty() && lanes.calls.is_empty(),
+            calls: lanes.calls.drain(..).collect(),
+            returned: lanes.returned.drain(..).collect(),
+            shots: lanes.shots.drain(..group).collect(),
+            shots_in: lanes.shots_in,
+            shots_out: lanes.shots_out,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    fn is_idle(&self) -> bool {
+        let empty = self.shots.is_empty() && self.calls.is_empty() && self.returned.is_empty();
+        empty && !self.closed
+    }
+}

@@ -1,0 +1,400 @@
+//! Opening a spool, whatever state it was left in.
+//!
+//! In the ordinary case this costs the suffix and not the backlog: the index is opened, files above its
+//! `high_seq` are adopted (whole ones) or deleted (torn writes), and rows of pictures that were done
+//! with are finished. A lost or damaged index is set aside and rebuilt from the trailers: that costs a
+//! short read of every file, begins a new ledger generation, and goes on far above every number that
+//! may ever have been used.
+//!
+//! Called by `Spool::open`, and by the spool's thread when the index failed under it. Every step may be
+//! cut off by a power cut and is done again by the next start.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::{error, info, warn};
+
+use super::db::{Db, DbError, Ledger, Moment, NewItem, State};
+use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
+use crate::clock::BootId;
+use crate::contract::{Class, Facts};
+use crate::health::Beat;
+
+/// How far a rebuilt ledger skips: more pictures than can have come and gone unseen.
+const SKIP: u64 = 1 << 20;
+/// Files adopted in one transaction.
+const BATCH: usize = 256;
+
+/// Why a spool cannot be opened now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecoverError {
+    /// Its files cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its index cannot be used.
+    #[error(transparent)]
+    Index(#[from] DbError),
+}
+
+type Result<T> = std::result::Result<T, RecoverError>;
+
+/// What recovery is told.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) layout: Layout,
+    /// Now, for a ledger that begins.
+    pub(super) now: Moment,
+    pub(super) beat: Beat,
+}
+
+/// An open index and what was done to open it.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) db: Db,
+    /// Highest sequence number in use.
+    pub(super) high: u64,
+    /// Highest image directory.
+    pub(super) current_dir: u64,
+    /// Whole files that had no row.
+    pub(super) adopted: u64,
+    /// Torn writes deleted.
+    pub(super) torn: u64,
+    /// Done rows whose removal was finished.
+    pub(super) finished: u64,
+    /// A new ledger generation began because the old index was lost.
+    pub(super) rebuilt: bool,
+    /// Boots of which something is left.
+    pub(super) boots: Vec<BootId>,
+}
+
+/// Opens the index and brings it up to the files. `known_high` is the highest sequence number of this
+/// process, when it runs already: then a rebuilt ledger goes on from there.
+pub(super) fn recover(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
+    match recover_once(cx, known_high) {
+        Err(RecoverError::Index(DbError::Corrupt(why))) => {
+            error!(why, "The index is damaged inside; it is set aside and rebuilt.");
+            set_aside(&cx.layout)?;
+            recover_once(cx, known_high)
+        }
+        done => done,
+    }
+}
+
+fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
+    let (db, rebuilt) = open_or_rebuild(cx, known_high)?;
+    let high = db.ledger()?.high_seq;
+    let dirs = cx.layout.dirs().map_err(at(&cx.layout.images()))?;
+    let current_dir = dirs.last().copied().unwrap_or(0);
+    let mut done = Recovered {
+        db,
+        high,
+        current_dir,
+        adopted: 0,
+        torn: 0,
+        finished: 0,
+        rebuilt,
+        boots: Vec::new(),
+    };
+    for dir in dirs.into_iter().filter(|dir| *dir >= high >> DIR_SHIFT) {
+        adopt_dir(cx, &mut done, dir, high)?;
+    }
+    finish_done(cx, &mut done)?;
+    done.boots = done.db.boots_in_use()?;
+    // What will be read next is read here too, where damage still leads to a rebuild.
+    done.db.totals()?;
+    done.db.waiting()?;
+    done.db.losses()?;
+    done.high = done.high.max(known_high.unwrap_or(0));
+    Ok(done)
+}
+
+/// Removes each of these directories that is not current and whose range has no rows.
+pub(super) fn tidy(db: &Db, layout: &Layout, dirs: &BTreeSet<u64>, current: u64) {
+    for dir in dirs.iter().copied().filter(|dir| *dir < current) {
+        let removed = match db.any_between(dir << DIR_SHIFT, (dir + 1) << DIR_SHIFT) {
+            Ok(true) => continue,
+            Ok(false) => layout.remove_image_dir(dir).map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
+        };
+        if let Err(error) = removed {
+            warn!(error, dir, "An empty image directory cannot be removed.");
+        }
+    }
+}
+
+/// The row of a picture that its trailer describes. Whether it waits for a clock is decided when the
+/// boot record is at hand.
+pub(super) fn row_of(facts: &Facts, file_len: u64, now: &Moment) -> NewItem {
+    let waits = facts.wall.is_none() && facts.boot == now.boot;
+    NewItem {
+        seq: facts.seq,
+        state: if waits { State::Waiting } else { State::Ready },
+        camera: facts.camera.clone(),
+        class: facts.class,
+        boot: facts.boot.clone(),
+        bytes: file_len,
+        outcome: None,
+    }
+}
+
+fn open_or_rebuild(cx: &Context, known_high: Option<u64>) -> Result<(Db, bool)> {
+    let (layout, path) = (&cx.layout, cx.layout.index());
+    let identity = read_identity(layout)?;
+    let dirs = layout.dirs().map_err(at(&layout.images()))?;
+    if path.exists() {
+        match open_own(&path, identity.as_ref()) {
+            Ok(db) => {
+                keep_identity(layout, identity, &db)?;
+                return Ok((db, false));
+            }
+            Err(DbError::Corrupt(why)) => {
+                error!(why, "The index is damaged; it is set aside and rebuilt from the images.");
+            }
+            Err(e) => return Err(e.into()),
+        }
+    } else if dirs.is_empty() && known_high.is_none() {
+        return begin(cx, identity).map(|db| (db, false));
+    } else {
+        error!("The index is gone; it is rebuilt from the images.");
+    }
+    set_aside(layout)?;
+    rebuild(cx, identity, &dirs, known_high).map(|db| (db, true))
+}
+
+fn open_own(path: &Path, identity: Option<&Identity>) -> std::result::Result<Db, DbError> {
+    let db = Db::open(path)?;
+    let spool = db.ledger()?.spool;
+    match identity {
+        Some(identity) if identity.uuid != spool => {
+            Err(DbError::Corrupt("it belongs to another spool".to_owned()))
+        }
+        _ => Ok(db),
+    }
+}
+
+/// A spool that never was: its identity first, then its empty ledger.
+fn begin(cx: &Context, identity: Option<Identity>) -> Result<Db> {
+    let identity = match identity {
+        Some(identity) => identity,
+        None => write_identity(
+            &cx.layout,
+            Identity { format: 1, uuid: new_uuid(), generation: 1, seq_floor: 1 },
+        )?,
+    };
+    build(cx, &identity, &[])
+}
+
+fn rebuild(
+    cx: &Context,
+    identity: Option<Identity>,
+    dirs: &[u64],
+    known_high: Option<u64>,
+) -> Result<Db> {
+    let old = identity.unwrap_or_else(|| Identity {
+        format: 1,
+        uuid: new_uuid(),
+        generation: 0,
+        seq_floor: 1,
+    });
+    // An emptied directory still tells how far the numbers went.
+    let highest = dirs.last().map_or(0, |dir| ((dir + 1) << DIR_SHIFT) - 1).max(old.seq_floor);
+    let seq_floor = match known_high {
+        Some(high) => high + 1,
+        None => (highest + SKIP).min(SEQ_END - 1),
+    };
+    let identity = Identity { generation: old.generation + 1, seq_floor, ..old };
+    // The identity first: cut off here, the next start rebuilds as yet another generation.
+    let identity = write_identity(&cx.layout, identity)?;
+    let db = build(cx, &identity, dirs)?;
+    info!(generation = identity.generation, "A new ledger generation has begun.");
+    Ok(db)
+}
+
+/// Builds an index beside the place where it belongs, and puts it there when it is whole.
+fn build(cx: &Context, identity: &Identity, dirs: &[u64]) -> Result<Db> {
+    let (root, path) = (cx.layout.root(), cx.layout.index());
+    let new = root.join("index.new");
+    for leftover in ["index.new", "index.new-journal", "index.db-wal", "index.db-shm"] {
+        remove_if_there(&root.join(leftover)).map_err(at(root))?;
+    }
+    let ledger = Ledger {
+        spool: identity.uuid.clone(),
+        generation: identity.generation,
+        began: cx.now.clone(),
+        high_seq: identity.seq_floor.saturating_sub(1),
+    };
+    Db::create(&new, &ledger, |filler| {
+        for dir in dirs {
+            for seq in cx.layout.seqs(*dir).unwrap_or_default() {
+                cx.beat.busy();
+                if let Some(item) = found(cx, seq, files::read_facts(&cx.layout.image(seq)), false)
+                {
+                    filler.put(&item)?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    files::sync_all(root).map_err(at(root))?;
+    fs::rename(&new, &path).map_err(at(&path))?;
+    files::sync_dir(root).map_err(at(root))?;
+    Ok(Db::open(&path)?)
+}
+
+/// What to do with a file that has no row: `Some` row, or it was deleted (`None`). A broken file above
+/// `high_seq` is a torn write, as nothing else comes there; in a rebuild it may be a picture that was
+/// acknowledged and has rotted since, so it is set aside unless it is empty.
+fn found(
+    cx: &Context,
+    seq: u64,
+    read: std::result::Result<(Facts, u64), ImageError>,
+    suffix: bool,
+) -> Option<NewItem> {
+    let path = cx.layout.image(seq);
+    let why = match read {
+        Ok((facts, len)) if facts.seq == seq => return Some(row_of(&facts, len, &cx.now)),
+        Err(ImageError::Missing) => return None,
+        Err(ImageError::Io(error)) => {
+            warn!(%error, seq, "An image cannot be read; it is set aside.");
+            "unreadable"
+        }
+        Ok(_) | Err(ImageError::Broken(_)) => "corrupt",
+    };
+    let bytes = fs::metadata(&path).map_or(0, |m| m.len());
+    if why == "corrupt" && (suffix || bytes == 0) {
+        if let Err(error) = cx.layout.remove_image(seq) {
+            warn!(%error, seq, "A torn write cannot be removed.");
+        }
+        return None;
+    }
+    Some(NewItem {
+        seq,
+        state: State::Quarantined,
+        camera: "unknown".to_owned(),
+        class: Class::Interval,
+        boot: cx.now.boot.clone(),
+        bytes,
+        outcome: Some(why),
+    })
+}
+
+/// Adopts a directory's whole files above `high`, and deletes its torn ones.
+fn adopt_dir(cx: &Context, done: &mut Recovered, dir: u64, high: u64) -> Result<()> {
+    let path = cx.layout.dir(dir);
+    let mut seqs = cx.layout.seqs(dir).map_err(at(&path))?;
+    seqs.retain(|seq| *seq > high);
+    for batch in seqs.chunks(BATCH) {
+        let mut items = Vec::new();
+        for seq in batch {
+            cx.beat.busy();
+            let image = cx.layout.image(*seq);
+            let read = files::read_image(&image).map(|(facts, body)| {
+                let len = fs::metadata(&image).map_or(body.len() as u64, |m| m.len());
+                (facts, len)
+            });
+            match found(cx, *seq, read, true) {
+                Some(item) => {
+                    // A killed process leaves whole files that are not durable yet.
+                    files::sync_file(&image).map_err(at(&image))?;
+                    items.push(item);
+                }
+                None => done.torn += 1,
+            }
+        }
+        files::sync_dir(&path).map_err(at(&path))?;
+        done.db.insert(&items, &[])?;
+        done.adopted += items.len() as u64;
+        done.high = items.last().map_or(done.high, |item| done.high.max(item.seq));
+    }
+    if done.adopted + done.torn > 0 {
+        files::sync_dir(&cx.layout.images()).map_err(at(&path))?;
+    }
+    Ok(())
+}
+
+fn finish_done(cx: &Context, done: &mut Recovered) -> Result<()> {
+    let seqs = done.db.done()?;
+    for seq in &seqs {
+        cx.layout.remove_image(*seq).map_err(at(&cx.layout.image(*seq)))?;
+    }
+    if !seqs.is_empty() {
+        done.db.forget(&seqs)?;
+        let dirs = seqs.iter().map(|seq| seq >> DIR_SHIFT).collect();
+        tidy(&done.db, &cx.layout, &dirs, done.current_dir);
+    }
+    done.finished = seqs.len() as u64;
+    Ok(())
+}
+
+fn read_identity(layout: &Layout) -> Result<Option<Identity>> {
+    let path = layout.identity();
+    match files::read_json::<Identity>(&path) {
+        Ok(Some(identity)) if identity.format != 1 => {
+            let why = format!("the spool has format {}, this agent knows 1", identity.format);
+            Err(at(&path)(io::Error::new(io::ErrorKind::Unsupported, why)))
+        }
+        Ok(identity) => Ok(identity),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            warn!(%error, "spool.json is broken and will be written anew.");
+            Ok(None)
+        }
+        Err(e) => Err(at(&path)(e)),
+    }
+}
+
+/// Writes `spool.json` anew from the ledger where it is gone.
+fn keep_identity(layout: &Layout, identity: Option<Identity>, db: &Db) -> Result<()> {
+    if identity.is_none() {
+        let Ledger { spool, generation, high_seq, .. } = db.ledger()?;
+        let seq_floor = high_seq + 1;
+        write_identity(layout, Identity { format: 1, uuid: spool, generation, seq_floor })?;
+    }
+    Ok(())
+}
+
+fn write_identity(layout: &Layout, identity: Identity) -> Result<Identity> {
+    let path = layout.identity();
+    files::replace_json(&path, &identity).map_err(at(&path))?;
+    Ok(identity)
+}
+
+/// Moves a damaged index and its log out of the way, under the first free number.
+pub(super) fn set_aside(layout: &Layout) -> Result<()> {
+    let root = layout.root();
+    let name = |n: u32, tail: &str| root.join(format!("index.db.broken-{n}{tail}"));
+    let free = (1..).find(|n| !name(*n, "").exists() && !name(*n, "-wal").exists()).unwrap_or(1);
+    for tail in ["", "-wal"] {
+        let from = root.join(format!("index.db{tail}"));
+        if from.exists() {
+            fs::rename(&from, name(free, tail)).map_err(at(&from))?;
+        }
+    }
+    files::sync_dir(root).map_err(at(root))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// A random UUID, version 4. It tells spools apart and guards nothing.
+fn new_uuid() -> String {
+    let n = (fastrand::u128(..) & !(0xf << 76) & !(3 << 62)) | (4 << 76) | (2 << 62);
+    let hex = format!("{n:032x}");
+    let part = |from, to| hex.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> RecoverError + use<> {
+    let path = path.to_owned();
+    move |source| RecoverError::Io { path: path.clone(), source }
+}
