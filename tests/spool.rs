@@ -263,6 +263,20 @@ async fn an_index_that_fails_while_running_is_rebuilt_and_nothing_kept_is_lost()
 }
 
 #[tokio::test]
+async fn no_file_goes_before_the_commit_that_lets_go_of_it() {
+    let mut f = Fixture::new();
+    let seq = f.keep(Class::Event, 100).await;
+    let _claim = f.spool.claim(Order::Newest).await.unwrap().unwrap();
+    // The commit fails, the index is rebuilt from the files, and the outcome is committed there: that
+    // sums only if the file was still there when the first commit failed.
+    f.sql("CREATE TRIGGER no BEFORE UPDATE ON totals BEGIN SELECT RAISE(ABORT, 'no'); END");
+    f.spool.finish(seq, Outcome::Stored, None).await.unwrap();
+    let s = f.balanced().await;
+    assert_eq!((s.kept, s.stored, s.queued, s.generation), (1, 1, 0, 2));
+    assert!(!f.image(seq).exists());
+}
+
+#[tokio::test]
 async fn pictures_wait_for_the_clock_and_get_its_time() {
     let mut f = Fixture::new();
     let timed = f.keep(Class::Event, 100).await;
