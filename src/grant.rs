@@ -3,12 +3,44 @@
 //! `Intent -> PutRequest`. Where the signature comes from is all that varies between stores; the
 //! uploader sees only a URL and headers. A presigned URL is a secret: [`PutRequest`] does not show it.
 
+pub mod s3;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::clock::WallTime;
+
+/// Why no request can be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// Endpoint and bucket do not fit together: a person must change the settings.
+    #[error("the bucket cannot be addressed: {0}")]
+    Settings(String),
+    /// This one can never be stored; set it aside.
+    #[error("cannot be stored: {0}")]
+    Unsignable(String),
+}
+
+/// Where signatures come from.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// S3 keys on the device.
+    S3(s3::S3),
+}
+
+impl Grant {
+    /// One signed PUT as of `now`, the store's time as well as it is known.
+    ///
+    /// # Errors
+    /// [`GrantError::Unsignable`] when this intent can never be signed.
+    pub fn put(&self, intent: &Intent, now: WallTime) -> Result<PutRequest, GrantError> {
+        match self {
+            Self::S3(s3) => s3.sign(intent, now),
+        }
+    }
+}
 
 /// What is to be stored.
 #[derive(Clone, Debug)]
