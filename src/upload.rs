@@ -2,6 +2,8 @@
 //!
 //! One uploader, one HTTP client, one retry policy. Nothing is ever read back: no HEAD, no GET.
 
+pub mod classify;
+
 use std::path::PathBuf;
 
 use crate::clock::WallTime;
