@@ -267,11 +267,10 @@ impl Estimate {
     /// `Date` is cut to whole seconds and was written some time between `sent` and `received`: the
     /// estimate is the middle of both, and its error half of both.
     fn of(t: &ServerTime) -> Option<Self> {
-        let round_trip = t.received.since(t.sent);
-        let plausible = PLAUSIBLE_MS.contains(&t.date.0) && round_trip <= LONGEST_ROUND_TRIP;
-        if t.has_age || !plausible {
+        if !PLAUSIBLE_MS.contains(&t.date.0) {
             return None;
         }
+        let round_trip = t.received.since(t.sent);
         let half = u64::try_from(round_trip.as_nanos() / 2).ok()?;
         let middle = i64::try_from(t.sent.0.checked_add(half)?).ok()?;
         let date = t.date.0.checked_mul(1_000_000)?.checked_add(500_000_000)?;
@@ -392,6 +391,9 @@ impl Timekeeper {
     /// Learns from a server's answer. The caller passes only answers of the configured store. Returns
     /// whether the clock became trusted by it.
     pub fn observe(&self, told: &ServerTime) -> bool {
+        if told.has_age || told.received.since(told.sent) > LONGEST_ROUND_TRIP {
+            return false;
+        }
         let Some(new) = Estimate::of(told) else { return false };
         let source = self.server_trust(told);
         self.with(|b| {
@@ -413,7 +415,7 @@ impl Timekeeper {
     }
 
     /// Takes a server's word for what the time is, for signatures only: the store said that ours is
-    /// wrong and may have said so in its body.
+    /// wrong. However long the exchange took: a signature has minutes to spare.
     pub fn correct(&self, told: &ServerTime) {
         if let Some(new) = Estimate::of(told) {
             self.with(|b| b.signing = Some(new));

@@ -139,3 +139,18 @@ pub struct S3Settings {
     /// PEM file with the CA to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
 }
+
+/// Keys of the contract's alphabet survive every URL and event encoding unchanged; `.` and `..` as
+/// segments would name another object.
+///
+/// # Errors
+/// [`GrantError::Unsignable`] when no store could hold this key as it is.
+pub fn check_key(key: &str) -> Result<(), GrantError> {
+    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"/_.-".contains(&b);
+    let segments = key.split('/').all(|s| !matches!(s, "" | "." | ".."));
+    if key.len() <= 1024 && segments && key.bytes().all(alphabet) {
+        return Ok(());
+    }
+    let start: String = key.chars().take(80).collect();
+    Err(GrantError::Unsignable(format!("{start:?} cannot be an object key")))
+}

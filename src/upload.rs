@@ -2,12 +2,19 @@
 //!
 //! One uploader, one HTTP client, one retry policy. Nothing is ever read back: no HEAD, no GET.
 
+pub mod announce;
+pub mod attempt;
 pub mod classify;
+pub mod dir;
+pub mod http;
+pub mod tls;
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 use crate::clock::WallTime;
-use crate::contract::Trigger;
+use crate::contract::{Facts, Trigger};
 use crate::grant::S3Settings;
 
 /// Where pictures go.
@@ -56,4 +63,19 @@ pub struct StoredNotice {
     pub sha256: String,
     /// Wall time of the capture, where known.
     pub wall: Option<WallTime>,
+}
+
+/// A picture to store, without the spool.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its key.
+    pub key: String,
+    /// All that is known of it.
+    pub facts: Facts,
+    /// The wall time of its capture, where one is known.
+    pub wall: Option<WallTime>,
+    /// The object's bytes.
+    pub body: Bytes,
+    /// The object's metadata.
+    pub meta: Vec<(String, String)>,
 }

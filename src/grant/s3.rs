@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 
-use super::{AddressStyle, GrantError, Intent, Provider, PutRequest, S3Settings};
+use super::{AddressStyle, GrantError, Intent, Provider, PutRequest, S3Settings, check_key};
 use crate::clock::WallTime;
 
 /// Signatures begin this long before the store's time, as well as we know it.
@@ -128,20 +128,6 @@ impl S3 {
             }
         })
     }
-}
-
-/// Keys of the contract's alphabet survive every URL and event encoding unchanged; `.` and `..` as
-/// segments would name another object.
-fn check_key(key: &str) -> Result<(), GrantError> {
-    let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"/_.-".contains(&b);
-    let segments = key.split('/').all(|s| !matches!(s, "" | "." | ".."));
-    if key.len() <= 1024 && segments && key.bytes().all(alphabet) {
-        return Ok(());
-    }
-    Err(GrantError::Unsignable(format!(
-        "{:?} cannot be an object key",
-        key.get(..80).unwrap_or(key)
-    )))
 }
 
 /// Signing trims and folds spaces, HTTP does not: a value that either would change is refused.
