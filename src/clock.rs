@@ -422,6 +422,12 @@ impl Timekeeper {
         }
     }
 
+    /// Whether a server's `Date` could make the clock trusted at all.
+    #[must_use]
+    pub fn believes_servers(&self) -> bool {
+        matches!(self.policy, TrustPolicy::Auto | TrustPolicy::Store)
+    }
+
     fn machine_trust(&self) -> Option<TrustSource> {
         let kernel = || self.clock.kernel_synchronised().then_some(TrustSource::Kernel);
         match self.policy {
@@ -437,9 +443,8 @@ impl Timekeeper {
     /// A date before this program was built is a server's wrong clock: good enough to sign for that
     /// server, not good enough to date a picture.
     fn server_trust(&self, told: &ServerTime) -> Option<TrustSource> {
-        let wanted = matches!(self.policy, TrustPolicy::Auto | TrustPolicy::Store);
         let source = if told.verified { TrustSource::Tls } else { TrustSource::Store };
-        (wanted && told.date >= build_time()).then_some(source)
+        (self.believes_servers() && told.date >= build_time()).then_some(source)
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Believed) -> T) -> T {

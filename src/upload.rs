@@ -7,13 +7,14 @@ pub mod attempt;
 pub mod classify;
 pub mod dir;
 pub mod http;
+pub mod pace;
 pub mod tls;
 
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::clock::WallTime;
+use crate::clock::{BootTime, WallTime};
 use crate::contract::{Facts, Trigger};
 use crate::grant::S3Settings;
 
@@ -78,4 +79,47 @@ pub struct Item {
     pub body: Bytes,
     /// The object's metadata.
     pub meta: Vec<(String, String)>,
+}
+
+/// How the destination stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing bad is known.
+    #[default]
+    Working,
+    /// It is away or busy; the words of the last failure.
+    Retrying(String),
+    /// It takes nothing until a person acts: an alarm. Cleared when something is stored.
+    Parked(classify::Parked),
+}
+
+impl Standing {
+    /// What is wrong, for a person.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        match self {
+            Self::Working => None,
+            Self::Retrying(why) => Some(why.clone()),
+            Self::Parked(parked) => Some(parked.to_string()),
+        }
+    }
+}
+
+/// What status and alarms show of the uploader; of this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadState {
+    /// How the destination stands.
+    pub standing: Standing,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Nothing goes before this moment.
+    pub until: Option<BootTime>,
+    /// Pictures on their way now.
+    pub in_flight: usize,
+    /// Pictures stored.
+    pub stored: u64,
+    /// When the last one was.
+    pub last_stored: Option<BootTime>,
+    /// The last thing that went wrong, also when all is well again.
+    pub last_error: Option<String>,
 }
