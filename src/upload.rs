@@ -9,6 +9,7 @@ pub mod dir;
 pub mod http;
 pub mod pace;
 pub mod tls;
+pub mod worker;
 
 use std::path::PathBuf;
 

@@ -165,6 +165,9 @@ pub enum Parked {
     /// The local directory cannot be written.
     #[error("the directory cannot be written: {0}")]
     Directory(String),
+    /// There is nothing to send with: certificates or bucket settings.
+    #[error("uploads cannot begin: {0}")]
+    Setup(String),
 }
 
 impl Parked {
@@ -180,6 +183,7 @@ impl Parked {
             Self::Unsupported(_) => "unsupported",
             Self::Refuses(_) => "refuses",
             Self::Directory(_) => "directory",
+            Self::Setup(_) => "setup",
         }
     }
 }

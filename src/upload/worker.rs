@@ -1,0 +1,426 @@
+//! The uploader's loop: claims pictures, has them stored, tells the spool, and keeps the time.
+//!
+//! Called once by the agent, as one future that owns all its tasks: nothing it starts outlives it. It
+//! wakes on news from the spool, on the end of an attempt, and on the breaker's timer; idle it sleeps.
+//!
+//! Invariants: a picture leaves the spool only after [`super::classify`] said stored and the spool
+//! wrote that down; no attempt sits in a losing arm of a select, because each is a task of its own.
+//! Failure: whatever goes wrong here, everything is kept and capture goes on; what a person must mend is
+//! in the published [`UploadState`]. A setup that cannot work (no certificates) is tried again each
+//! minute. On shutdown attempts may end within the grace; what is cut then is claimed again and PUT
+//! under the same key by the next run.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::attempt::Courier;
+use super::classify::{Parked, Verdict};
+use super::http::Limits;
+use super::pace::{Destination, Settled};
+use super::{Item, Settings, Standing, StoredNotice, UploadState};
+use crate::backoff::{Backoff, Breaker, Gate};
+use crate::clock::Timekeeper;
+use crate::contract::metadata::metadata;
+use crate::spool::{Claim, Loaded, Loss, Outcome, Quarantine, ReadError, Spool, SpoolError};
+
+/// How long between looks at a setup that cannot work, or at a spool that cannot be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often the kernel is asked for its clock while pictures may be waiting for it.
+const CLOCK_TURN: Duration = Duration::from_secs(5);
+
+/// Times and limits that are no settings; tests make them short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Waits after failures of the destination.
+    pub backoff: Backoff,
+    /// Waits between asking the endpoint for its time.
+    pub ask_time: Backoff,
+    /// Waits of the HTTP client.
+    pub limits: Limits,
+    /// How long attempts may go on after shutdown began.
+    pub grace: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            backoff: Backoff { base: seconds(1), cap: seconds(300) },
+            ask_time: Backoff { base: seconds(2), cap: seconds(120) },
+            limits: Limits::default(),
+            grace: seconds(5),
+        }
+    }
+}
+
+/// What the uploader needs.
+pub struct Deps {
+    /// Where pictures come from.
+    pub spool: Spool,
+    /// What time it is.
+    pub timekeeper: Timekeeper,
+    /// Where pictures go, and how.
+    pub settings: Settings,
+    /// Told of each store; nobody needs to listen.
+    pub notices: broadcast::Sender<StoredNotice>,
+    /// Published for status and alarms.
+    pub state: watch::Sender<UploadState>,
+    /// Times.
+    pub tuning: Tuning,
+}
+
+/// Uploads until `shutdown`, then lets attempts end within the grace and returns. Returns early only
+/// when the spool has stopped.
+pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
+    let mut shutdown = pin!(shutdown);
+    let Some(courier) = set_up(&deps, shutdown.as_mut()).await else { return };
+    let mut worker = Worker::new(deps, courier);
+    worker.work(shutdown).await;
+    worker.drain().await;
+}
+
+async fn set_up(deps: &Deps, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> Option<Courier> {
+    loop {
+        let (destination, limits) = (&deps.settings.destination, deps.tuning.limits);
+        let error = match Courier::new(destination, limits, deps.timekeeper.clone()) {
+            Ok(courier) => return Some(courier),
+            Err(error) => error,
+        };
+        warn!(%error, "Uploads cannot begin; everything is kept.");
+        let standing = Standing::Parked(Parked::Setup(error.to_string()));
+        let last_error = standing.words();
+        deps.state.send_replace(UploadState { standing, last_error, ..UploadState::default() });
+        tokio::select! {
+            () = &mut shutdown => return None,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
+/// What the attempts share.
+struct Shared {
+    spool: Spool,
+    timekeeper: Timekeeper,
+    courier: Courier,
+    destination: Mutex<Destination>,
+    notices: broadcast::Sender<StoredNotice>,
+}
+
+/// What ended.
+enum Done {
+    Attempt,
+    AskedTime(bool),
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    settings: Settings,
+    state: watch::Sender<UploadState>,
+    tuning: Tuning,
+    tasks: JoinSet<Done>,
+    in_flight: usize,
+    ask_time: Breaker,
+    asking: bool,
+    told_offset: bool,
+    clock_nap: Duration,
+    spool_failed: bool,
+}
+
+impl Worker {
+    fn new(deps: Deps, courier: Courier) -> Self {
+        let shared = Shared {
+            spool: deps.spool,
+            timekeeper: deps.timekeeper,
+            courier,
+            destination: Mutex::new(Destination::new(deps.tuning.backoff)),
+            notices: deps.notices,
+        };
+        Self {
+            shared: Arc::new(shared),
+            settings: deps.settings,
+            state: deps.state,
+            tuning: deps.tuning,
+            tasks: JoinSet::new(),
+            in_flight: 0,
+            ask_time: Breaker::new(deps.tuning.ask_time),
+            asking: false,
+            told_offset: false,
+            clock_nap: CLOCK_TURN,
+            spool_failed: false,
+        }
+    }
+
+    async fn work(&mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>) {
+        let mut changed = self.shared.spool.changed();
+        loop {
+            // Seen before the queue is read, so that what comes in meanwhile wakes the next turn.
+            changed.borrow_and_update();
+            let turn = match self.keep_time().await {
+                Ok(()) => self.fill().await,
+                Err(e) => Err(e),
+            };
+            if matches!(turn, Err(SpoolError::Stopped)) {
+                return;
+            }
+            self.note_spool(turn.err());
+            self.publish();
+            let nap = tokio::time::sleep(self.nap());
+            tokio::select! {
+                () = &mut shutdown => return,
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(done),
+                news = changed.changed() => if news.is_err() { return },
+                () = nap => {}
+            }
+        }
+    }
+
+    /// Starts as many attempts as may go.
+    async fn fill(&mut self) -> Result<(), SpoolError> {
+        while self.in_flight < self.settings.concurrency.max(1) {
+            let now = self.shared.timekeeper.boottime();
+            let order = {
+                let mut destination = self.shared.destination();
+                if !destination.admit(now) {
+                    return Ok(());
+                }
+                destination.next_order()
+            };
+            match self.shared.spool.claim(order).await {
+                Ok(Some(claim)) => {
+                    self.in_flight += 1;
+                    self.tasks.spawn(deliver(Arc::clone(&self.shared), claim));
+                }
+                nothing => {
+                    self.shared.destination().abandoned();
+                    return nothing.map(drop);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the spool as soon as the clock is trusted; until then, and while pictures wait for it, asks
+    /// the endpoint, and gives up after the set time.
+    async fn keep_time(&mut self) -> Result<(), SpoolError> {
+        if self.told_offset {
+            return Ok(());
+        }
+        self.shared.timekeeper.poll();
+        if let Some(offset) = self.shared.timekeeper.offset() {
+            self.shared.spool.set_offset(offset.ns, offset.source.name()).await?;
+            info!(source = offset.source.name(), "The wall clock is trusted.");
+            self.told_offset = true;
+            return Ok(());
+        }
+        let snapshot = self.shared.spool.snapshot().await?;
+        let left =
+            self.settings.wait_for_clock.checked_sub(snapshot.waiting_for.unwrap_or_default());
+        self.clock_nap = left.map_or(CLOCK_TURN, |left| left.min(CLOCK_TURN));
+        match left {
+            _ if snapshot.waiting == 0 => Ok(()),
+            None | Some(Duration::ZERO) => {
+                warn!(pictures = snapshot.waiting, "No trusted clock; pictures go without a time.");
+                self.shared.spool.give_up_waiting().await
+            }
+            Some(_) => {
+                self.ask_for_time();
+                Ok(())
+            }
+        }
+    }
+
+    fn ask_for_time(&mut self) {
+        let Shared { courier, timekeeper, .. } = &*self.shared;
+        let useful = courier.has_endpoint() && timekeeper.believes_servers();
+        if useful && !self.asking && self.ask_time.admit(timekeeper.boottime()) {
+            self.asking = true;
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn(async move { Done::AskedTime(shared.courier.ask_time().await) });
+        }
+    }
+
+    fn ended(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Attempt) => self.in_flight -= 1,
+            Ok(Done::AskedTime(learned)) => {
+                self.asking = false;
+                match learned {
+                    true => self.ask_time.succeeded(),
+                    false => {
+                        let now = self.shared.timekeeper.boottime();
+                        self.ask_time.failed(now, None, fastrand::f64());
+                    }
+                }
+            }
+            Err(error) => {
+                warn!(%error, "An upload task ended early; its picture is queued again.");
+                self.in_flight = self.in_flight.saturating_sub(1);
+                self.shared.destination().abandoned();
+            }
+        }
+    }
+
+    /// A spool that cannot be read now is said once, and looked at again by the timer.
+    fn note_spool(&mut self, error: Option<SpoolError>) {
+        if let Some(error) = error.as_ref().filter(|_| !self.spool_failed) {
+            warn!(%error, "The spool cannot be read; uploads wait.");
+        }
+        self.spool_failed = error.is_some();
+    }
+
+    fn nap(&self) -> Duration {
+        let now = self.shared.timekeeper.boottime();
+        let gate = self.shared.destination().next_wake(now).map(|until| until.since(now));
+        let clock = (!self.told_offset).then_some(self.clock_nap);
+        let spool = self.spool_failed.then_some(CLOCK_TURN);
+        let ask = match self.ask_time.gate(now) {
+            Gate::Open(until) if !self.told_offset => Some(until.since(now)),
+            _ => None,
+        };
+        let nap = [gate, clock, spool, ask].into_iter().flatten().min().unwrap_or(LOOK_AGAIN);
+        nap.max(Duration::from_millis(1))
+    }
+
+    fn publish(&self) {
+        let now = self.shared.timekeeper.boottime();
+        let state = self.shared.destination().state(self.in_flight, now);
+        self.state.send_if_modified(|old| {
+            let changed = *old != state;
+            *old = state;
+            changed
+        });
+    }
+
+    async fn drain(&mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.tuning.grace, all).await.is_err() {
+            info!(cut = self.tasks.len(), "Stopping: uploads are cut and will be sent again.");
+        }
+        self.tasks.shutdown().await;
+        self.in_flight = 0;
+        self.publish();
+    }
+}
+
+impl Shared {
+    fn destination(&self) -> std::sync::MutexGuard<'_, Destination> {
+        self.destination.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tell(&self, seq: u64, outcome: Outcome, wait: Option<Duration>) -> bool {
+        let told = self.spool.finish(seq, outcome, wait).await;
+        if let Err(error) = &told {
+            warn!(%error, seq, "The spool did not take an outcome; the picture will be sent again.");
+        }
+        told.is_ok()
+    }
+}
+
+/// One claim from end to end. The claim lives until its outcome is told: dropped earlier, it would be
+/// lent out twice.
+async fn deliver(shared: Arc<Shared>, claim: Claim) -> Done {
+    let (seq, attempts) = (claim.seq, claim.attempts);
+    // A claim that is lost with its reading task is put back by having been dropped.
+    let (claim, read) = match load(claim).await {
+        Some(loaded) => loaded,
+        None => {
+            shared.destination().abandoned();
+            return Done::Attempt;
+        }
+    };
+    let item = match read {
+        Ok(item) => item,
+        Err(e) => {
+            unreadable(&shared, seq, e).await;
+            return Done::Attempt;
+        }
+    };
+    let (_claim, verdict) = match shared.courier.attempt(&item).await {
+        Verdict::CheckOwnFile { why } => match load(claim).await {
+            Some((_claim, Err(e))) => {
+                unreadable(&shared, seq, e).await;
+                return Done::Attempt;
+            }
+            again => (again.map(|(claim, _)| claim), Verdict::Retry { after: None, why }),
+        },
+        verdict => (Some(claim), verdict),
+    };
+    let settled = settle(&shared, seq, attempts, verdict, &item.key);
+    let stored = settled.outcome == Outcome::Stored;
+    if shared.tell(seq, settled.outcome, settled.wait).await && stored {
+        // Nobody listening is no error.
+        shared.notices.send(notice(seq, &item)).ok();
+    }
+    Done::Attempt
+}
+
+fn settle(shared: &Shared, seq: u64, attempts: u32, verdict: Verdict, key: &str) -> Settled {
+    let now = shared.timekeeper.boottime();
+    let mut destination = shared.destination();
+    let settled = destination.settle(seq, attempts, verdict, now, fastrand::f64());
+    let state = destination.state(0, now);
+    drop(destination);
+    match (&settled.outcome, &state.standing) {
+        (Outcome::Stored, _) => debug!(key, "Stored."),
+        (Outcome::Quarantined(why), _) => warn!(?why, key, "Picture set aside."),
+        (_, Standing::Parked(parked)) => {
+            warn!(error = %parked, key, "Destination parked; everything is kept.");
+        }
+        (_, standing) => {
+            let error = standing.words().unwrap_or_default();
+            warn!(error, key, failures = state.failures, "Upload failed; will retry.");
+        }
+    }
+    settled
+}
+
+/// Reads a claimed picture, on the blocking pool where it must come from disk.
+async fn load(claim: Claim) -> Option<(Claim, Result<Item, ReadError>)> {
+    let (claim, loaded) = match claim.is_warm() {
+        true => {
+            let loaded = claim.load();
+            (claim, loaded)
+        }
+        false => {
+            let read = tokio::task::spawn_blocking(move || {
+                let loaded = claim.load();
+                (claim, loaded)
+            });
+            read.await.ok()?
+        }
+    };
+    let item = loaded.map(|Loaded { facts, wall, key, body }| {
+        let meta = metadata(&facts, wall);
+        Item { key, facts, wall, body, meta }
+    });
+    Some((claim, item))
+}
+
+async fn unreadable(shared: &Shared, seq: u64, error: ReadError) {
+    warn!(%error, seq, "A picture cannot be read.");
+    shared.destination().abandoned();
+    let (outcome, wait) = match error {
+        ReadError::Missing => (Outcome::Lost(Loss::Missing), None),
+        ReadError::Corrupt(_) => (Outcome::Quarantined(Quarantine::Corrupt), None),
+        ReadError::Io(_) => (Outcome::Released, Some(LOOK_AGAIN)),
+    };
+    shared.tell(seq, outcome, wait).await;
+}
+
+fn notice(seq: u64, item: &Item) -> StoredNotice {
+    StoredNotice {
+        key: item.key.clone(),
+        camera: item.facts.camera.clone(),
+        trigger: item.facts.trigger,
+        seq,
+        len: item.facts.len,
+        sha256: item.facts.sha256.clone(),
+        wall: item.wall,
+    }
+}
