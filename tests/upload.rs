@@ -11,12 +11,14 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scripted_http::{Seen, Server, Step};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{broadcast, oneshot, watch};
 use vedette::account::Account;
 use vedette::backoff::Backoff;
-use vedette::clock::{BootId, BootTime, Clock, Timekeeper, TrustPolicy, WallTime};
+use vedette::clock::{BootId, BootTime, Clock, Timekeeper, TrustPolicy, TrustSource, WallTime};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::contract::{Class, Facts, Trigger};
 use vedette::frame::Stamp;
@@ -653,4 +655,81 @@ async fn no_log_at_any_level_shows_a_secret_or_a_presigned_url() {
         let at = shown.find(secret).map(|at| shown[at.saturating_sub(200)..at + 50].to_owned());
         assert_eq!(at, None, "{secret}");
     }
+}
+
+/// A store behind TLS, with the test CA's certificate for 127.0.0.1 (made with openssl, valid from 2020
+/// for a hundred years): answers each connection's first request.
+fn tls_store() -> std::net::SocketAddr {
+    use std::io::{BufRead as _, Read as _};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certs = CertificateDer::pem_file_iter(fixture("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certs.map(Result::unwrap).collect(), key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let tls = rustls::StreamOwned::new(connection, stream);
+            let mut reader = std::io::BufReader::new(tls);
+            let (mut line, mut len) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                let lower = line.to_ascii_lowercase();
+                let length = lower.strip_prefix("content-length:").map(|v| v.trim().parse());
+                len = length.map_or(len, Result::unwrap);
+                line.clear();
+            }
+            if reader.read_exact(&mut vec![0; len]).is_ok() {
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nDate: {HTTP_NOW}\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+                reader.get_mut().write_all(answer.as_bytes()).ok();
+                reader.get_mut().conn.send_close_notify();
+                reader.get_mut().flush().ok();
+            }
+        }
+    });
+    addr
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
+}
+
+fn https(addr: std::net::SocketAddr, ca: &str) -> DestinationSettings {
+    DestinationSettings::S3(Box::new(S3Settings {
+        endpoint: format!("https://{addr}").parse().unwrap(),
+        bucket: "pictures".into(),
+        region: "us-east-1".into(),
+        style: AddressStyle::Path,
+        provider: Provider::Aws,
+        access_key: "AKIDEXAMPLE".into(),
+        secret_key: Secret(SECRET.into()),
+        session_token: None,
+        ca_file: Some(fixture(ca)),
+    }))
+}
+
+#[tokio::test]
+async fn a_camera_in_1970_learns_the_time_over_verified_tls() {
+    let mut world = World::with_clock(https(tls_store(), "ca.pem"), 10_000, TrustPolicy::Auto);
+    world.take(b"picture", None).await;
+    let (_, _, notices) = world.run_until(|s, u| u.stored == 1 && stored(s, u)).await;
+    assert_eq!(world.keeper.offset().unwrap().source, TrustSource::Tls);
+    assert!(notices[0].wall.unwrap().distance(WallTime(NOW)) < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_store_with_a_strangers_certificate_gets_nothing() {
+    let mut world = World::new(https(tls_store(), "other-ca.pem")).frozen();
+    world.take(b"picture", None).await;
+    let (snapshot, state, _) = world.run_until(settled).await;
+    assert_eq!(snapshot.queued, 1);
+    assert!(state.last_error.unwrap().starts_with("tls: invalid peer certificate"));
 }

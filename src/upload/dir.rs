@@ -127,3 +127,88 @@ pub fn bucket_name(root: &Path) -> String {
     let root: PathBuf = root.components().collect();
     root.file_name().map_or_else(|| "local".to_owned(), |n| n.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::{BootId, BootTime};
+    use crate::contract::{Class, Facts, Trigger};
+    use crate::frame::Stamp;
+
+    fn item(key: &str, body: &'static [u8]) -> Item {
+        let facts = Facts {
+            boot: BootId("0a1b2c3d".into()),
+            seq: 1,
+            captured: BootTime(0),
+            stamp: Stamp::Driver,
+            wall: None,
+            device: "cam-7".into(),
+            camera: "door".into(),
+            trigger: Trigger::Motion,
+            event: None,
+            event_final: false,
+            command: None,
+            class: Class::Best,
+            content_type: "image/jpeg".into(),
+            len: body.len() as u64,
+            sha256: "00".repeat(32),
+            meta: std::collections::BTreeMap::new(),
+            key_template: String::new(),
+        };
+        let meta = vec![("device".to_owned(), "cam-7".to_owned())];
+        Item { key: key.into(), facts, wall: None, body: Bytes::from_static(body), meta }
+    }
+
+    #[test]
+    fn an_object_that_exists_is_stored_and_never_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(store(root.path(), &item("v1/a/b.jpg", b"first")), Verdict::Stored);
+        assert_eq!(store(root.path(), &item("v1/a/b.jpg", b"second")), Verdict::Stored);
+        assert_eq!(fs::read(root.path().join("v1/a/b.jpg")).unwrap(), b"first");
+        let part = root.path().join("part");
+        fs::write(&part, b"late").unwrap();
+        publish(&part, &root.path().join("v1/a/b.jpg")).unwrap();
+        assert_eq!(fs::read(root.path().join("v1/a/b.jpg")).unwrap(), b"first");
+        assert!(!part.exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(".a.jpg.part"), b"half a pict").unwrap();
+        assert_eq!(store(root.path(), &item("a.jpg", b"whole")), Verdict::Stored);
+        assert_eq!(fs::read(root.path().join("a.jpg")).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn no_key_leaves_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        for key in ["../a.jpg", "/etc/a.jpg", "a/../../b", "a b", ""] {
+            let verdict = store(root.path(), &item(key, b"x"));
+            assert!(matches!(verdict, Verdict::Quarantine { .. }), "{key:?}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_in_the_way_parks_and_a_name_too_long_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("v1"), b"").unwrap();
+        let verdict = store(root.path(), &item("v1/a.jpg", b"x"));
+        assert!(matches!(verdict, Verdict::Park(Parked::Directory(_))), "{verdict:?}");
+        let verdict = store(root.path(), &item(&"a".repeat(300), b"x"));
+        assert!(matches!(verdict, Verdict::Quarantine { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_full_disk_parks_as_quota() {
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            let verdict = verdict(Path::new("/"), &errno.into());
+            assert!(matches!(verdict, Verdict::Park(Parked::Quota(_))), "{errno:?}: {verdict:?}");
+        }
+        let verdict = verdict(Path::new("/"), &Errno::IO.into());
+        assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+    }
+}

@@ -203,15 +203,21 @@ fn build(
 }
 
 fn transport_error(e: &reqwest::Error, time: Duration, was_idle: bool) -> TransportError {
-    let tls = causes(e).find_map(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>()?;
-        io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
-    });
+    let tls = causes(e).find_map(|cause| tls_error(cause.downcast_ref()?));
     match tls {
         Some(tls) => TransportError::Tls(tls),
         None if e.is_connect() => TransportError::Connect(words(e)),
         None if e.is_timeout() => TransportError::Silent(time),
         None => TransportError::Broken { words: words(e), was_idle },
+    }
+}
+
+/// TLS errors come wrapped into one or two I/O errors.
+fn tls_error(io: &std::io::Error) -> Option<String> {
+    let inner = io.get_ref()?;
+    match inner.downcast_ref::<rustls::Error>() {
+        Some(tls) => Some(tls.to_string()),
+        None => tls_error(inner.downcast_ref()?),
     }
 }
 

@@ -208,10 +208,11 @@ impl Worker {
     /// Tells the spool as soon as the clock is trusted; until then, and while pictures wait for it, asks
     /// the endpoint, and gives up after the set time.
     async fn keep_time(&mut self) -> Result<(), SpoolError> {
+        // Also when trusted: a kernel that becomes disciplined knows better than a store.
+        self.shared.timekeeper.poll();
         if self.told_offset {
             return Ok(());
         }
-        self.shared.timekeeper.poll();
         if let Some(offset) = self.shared.timekeeper.offset() {
             self.shared.spool.set_offset(offset.ns, offset.source.name()).await?;
             info!(source = offset.source.name(), "The wall clock is trusted.");
