@@ -111,7 +111,7 @@ fn yuyv_frame(index: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(WIDTH * HEIGHT * 2);
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
-            let noise: i32 = (0..4).map(|_| rng.i32(-4..=4)).sum();
+            let noise: i32 = (0..2).map(|_| rng.i32(-3..=3)).sum();
             let luma = (scene(x, y, index) + noise).clamp(0, 255) as u8;
             let chroma = 128 + (((x / 160 + y / 90) % 5) as i32 - 2) * 12 + rng.i32(-2..=2);
             out.extend_from_slice(&[luma, chroma as u8]);
@@ -125,7 +125,7 @@ fn scene(x: usize, y: usize, index: usize) -> i32 {
         return 210;
     }
     let wall = ((x / 96 + y / 54) * 37 % 120) as i32;
-    let texture = if (x / 200 + y / 150).is_multiple_of(3) { (x * y / 7 % 48) as i32 } else { 0 };
+    let texture = if (x / 200 + y / 150).is_multiple_of(3) { (x * y / 7 % 24) as i32 } else { 0 };
     50 + wall + texture
 }
 

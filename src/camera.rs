@@ -11,6 +11,7 @@ pub mod pacer;
 pub mod scene;
 pub mod v4l2;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,79 +32,48 @@ pub fn open(source: &Source, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, O
     })
 }
 
-/// Why a source could not be opened, with the remedy in plain words.
+/// Why a source could not be opened. Each message says what was found and what helps.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is nothing at that path: wait for it to be plugged in, or correct the path.
-    #[error("{} does not exist; {remedy}", path.display())]
-    NotFound {
-        /// What was to be opened.
-        path: PathBuf,
-        /// What to do.
-        remedy: String,
-    },
-    /// It is there, and this user may not read it.
-    #[error("{}: permission denied; {remedy}", path.display())]
-    Permission {
-        /// What was to be opened.
-        path: PathBuf,
-        /// What to do.
-        remedy: String,
-    },
+    /// There is nothing at that path (now): wait for it to be plugged in, or correct the path.
+    #[error("{0}")]
+    NotFound(String),
+    /// It is there, and this user may not open it.
+    #[error("{0}")]
+    Permission(String),
     /// Another program holds it: ask again later.
-    #[error("{} is in use by another program; {remedy}", path.display())]
-    Busy {
-        /// What was to be opened.
-        path: PathBuf,
-        /// What to do.
-        remedy: String,
-    },
-    /// It is not something we can take frames from; another try gives the same answer.
-    #[error("{} is {found}; {remedy}", path.display())]
-    Unsupported {
-        /// What was to be opened.
-        path: PathBuf,
-        /// What the file or the driver is.
-        found: String,
-        /// What would be right.
-        remedy: String,
-    },
-    /// A setting makes no sense for this source.
-    #[error("{problem}; {remedy}")]
-    Settings {
-        /// Which one, and its value.
-        problem: String,
-        /// What would be right.
-        remedy: String,
-    },
-    /// The system failed in another way: ask again later.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// What was being read.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error("{0}")]
+    Busy(String),
+    /// It is not something that frames can be taken from as asked; another try gives the same answer.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The system, the driver or the camera failed in another way: ask again later.
+    #[error("{0}")]
+    Io(String),
 }
 
 impl OpenError {
     /// Sorts a system error by what is to be done, with the remedies for recorded frames.
-    fn from_io(path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
+    fn from_io(path: &Path, source: &io::Error) -> Self {
+        let path = path.display();
         match source.kind() {
-            io::ErrorKind::NotFound => {
-                Self::NotFound { path, remedy: "check the path, spelt from the root".into() }
-            }
-            io::ErrorKind::PermissionDenied => Self::Permission {
-                path,
-                remedy: "let the user that runs vedette read it and enter the directories above it"
-                    .into(),
-            },
-            io::ErrorKind::ResourceBusy => {
-                Self::Busy { path, remedy: "stop that program, or ask again later".into() }
-            }
-            _ => Self::Io { path, source },
+            io::ErrorKind::NotFound => Self::NotFound(format!(
+                "{path} does not exist; check the path, spelt from the root"
+            )),
+            io::ErrorKind::PermissionDenied => Self::Permission(format!(
+                "{path}: permission denied; let the user that runs vedette read it and enter the \
+                 directories above it"
+            )),
+            io::ErrorKind::ResourceBusy => Self::Busy(format!(
+                "{path} is in use by another program; stop that program, or ask again later"
+            )),
+            _ => Self::Io(format!("{path}: {source}")),
         }
+    }
+
+    /// A setting that makes no sense for this source, and what would be right.
+    fn settings(problem: &str, remedy: &str) -> Self {
+        Self::Unsupported(format!("{problem}; {remedy}"))
     }
 }
 
@@ -145,6 +115,24 @@ pub enum Source {
     Files(FilesSettings),
     /// The synthetic street.
     Scene(SceneSettings),
+}
+
+/// The source in a few words, for `vedette check` and logs.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4l2(v4l2) => {
+                write!(f, "v4l2 {}", v4l2.device.display())?;
+                v4l2.size.map_or(Ok(()), |(w, h)| write!(f, " {w}x{h}"))?;
+                v4l2.format.map_or(Ok(()), |format| write!(f, " {}", format.name()))?;
+                v4l2.fps.map_or(Ok(()), |fps| write!(f, " {fps} fps"))
+            }
+            Self::Files(files) => write!(f, "files {}", files.path.display()),
+            Self::Scene(s) => {
+                write!(f, "scene {}x{} {} fps, seed {}", s.size.0, s.size.1, s.fps, s.seed)
+            }
+        }
+    }
 }
 
 /// A V4L2 capture device and what to ask of it.

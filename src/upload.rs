@@ -11,12 +11,13 @@ pub mod pace;
 pub mod tls;
 pub mod worker;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::clock::{BootTime, WallTime};
-use crate::contract::{Facts, Trigger};
+use crate::contract::Facts;
 use crate::grant::S3Settings;
 
 /// Where pictures go.
@@ -37,6 +38,16 @@ pub struct DirSettings {
     pub announce: Option<url::Url>,
 }
 
+/// Where pictures go, in words and without any secret.
+impl fmt::Display for DestinationSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3(s3) => write!(f, "bucket {} at {}", s3.bucket, s3.endpoint),
+            Self::Dir(dir) => write!(f, "directory {}", dir.path.display()),
+        }
+    }
+}
+
 /// How to upload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -53,16 +64,8 @@ pub struct Settings {
 pub struct StoredNotice {
     /// Key of the object.
     pub key: String,
-    /// Camera.
-    pub camera: String,
-    /// Why the picture was taken.
-    pub trigger: Trigger,
-    /// Sequence number.
-    pub seq: u64,
-    /// Object length in bytes.
-    pub len: u64,
-    /// SHA-256, hex.
-    pub sha256: String,
+    /// All that is known of the picture.
+    pub facts: Facts,
     /// Wall time of the capture, where known.
     pub wall: Option<WallTime>,
 }

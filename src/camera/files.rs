@@ -89,7 +89,7 @@ struct Found {
 /// See [`OpenError`].
 pub fn open(settings: &FilesSettings, clock: Arc<dyn Clock>) -> Result<FilesCamera, OpenError> {
     let path = settings.path.as_path();
-    let meta = path.metadata().map_err(|e| OpenError::from_io(path, e))?;
+    let meta = path.metadata().map_err(|e| OpenError::from_io(path, &e))?;
     let mut found = if meta.is_dir() {
         open_directory(path)?
     } else if meta.is_file() {
@@ -226,7 +226,7 @@ impl Reader {
 }
 
 fn open_directory(path: &Path) -> Result<Found, OpenError> {
-    match Directory::open(path).map_err(|e| OpenError::from_io(path, e))? {
+    match Directory::open(path).map_err(|e| OpenError::from_io(path, &e))? {
         Some(directory) => Ok(Found {
             reader: Reader::Directory(directory),
             format: PixelFormat::Mjpeg,
@@ -242,7 +242,7 @@ fn open_directory(path: &Path) -> Result<Found, OpenError> {
 
 /// Opens a file by what it begins with, or by its name where that says nothing.
 fn open_file(path: &Path, settings: &FilesSettings, len: u64) -> Result<Found, OpenError> {
-    let io_error = |e| OpenError::from_io(path, e);
+    let io_error = |e: io::Error| OpenError::from_io(path, &e);
     let file = File::open(path).map_err(io_error)?;
     let mut head = Vec::new();
     File::open(path).and_then(|f| f.take(16).read_to_end(&mut head)).map_err(io_error)?;
@@ -278,10 +278,10 @@ fn raw_frame_len(path: &Path, size: Option<(u32, u32)>, len: u64) -> Result<usiz
     };
     let frame_len = (u64::from(width) * u64::from(height)).saturating_mul(2);
     if width % 2 != 0 || frame_len == 0 || frame_len > mjpeg::MAX_FRAME as u64 {
-        return Err(OpenError::Settings {
-            problem: format!("{width}x{height} is no size of a YUYV frame"),
-            remedy: "the width is even, and a frame takes at most 64 MiB".into(),
-        });
+        return Err(OpenError::settings(
+            &format!("{width}x{height} is no size of a YUYV frame"),
+            "the width is even, and a frame takes at most 64 MiB",
+        ));
     }
     if len < frame_len || !len.is_multiple_of(frame_len) {
         return Err(unsupported(
@@ -299,7 +299,7 @@ fn raw_frame_len(path: &Path, size: Option<(u32, u32)>, len: u64) -> Result<usiz
 
 /// Reads up to the first usable frame, goes back to the beginning, and gives that frame's size.
 fn first_size(reader: &mut Reader, path: &Path) -> Result<(u32, u32), OpenError> {
-    let io_error = |e| OpenError::from_io(path, e);
+    let io_error = |e: io::Error| OpenError::from_io(path, &e);
     let mut size = None;
     for _ in 0..MAX_BAD_AT_OPEN {
         match reader.advance().map_err(io_error)? {
@@ -334,7 +334,7 @@ fn explain_avi(path: &Path, error: AviError) -> OpenError {
         AviError::Broken(why) => {
             unsupported(path, &format!("an AVI that {why}"), "record it again")
         }
-        AviError::Io(error) => OpenError::from_io(path, error),
+        AviError::Io(error) => OpenError::from_io(path, &error),
     }
 }
 
@@ -363,7 +363,7 @@ fn conversion(path: &Path) -> String {
 }
 
 fn unsupported(path: &Path, found: &str, remedy: &str) -> OpenError {
-    OpenError::Unsupported { path: path.to_owned(), found: found.into(), remedy: remedy.into() }
+    OpenError::Unsupported(format!("{} is {found}; {remedy}", path.display()))
 }
 
 fn lost(error: io::Error) -> CameraError {

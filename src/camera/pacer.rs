@@ -39,7 +39,7 @@ impl Pacer {
     /// A media clock that starts at `opened`, for a source recorded at `own_fps`.
     ///
     /// # Errors
-    /// [`OpenError::Settings`] for a rate that is no number of frames a second.
+    /// [`OpenError::Unsupported`] for a rate that is no number of frames a second.
     pub fn new(pace: Pace, own_fps: f64, opened: BootTime) -> Result<Self, OpenError> {
         let (fps, wait) = match pace {
             Pace::Own => (own_fps, true),
@@ -47,10 +47,10 @@ impl Pacer {
             Pace::Fast => (own_fps, false),
         };
         if !RATES.contains(&fps) {
-            return Err(OpenError::Settings {
-                problem: format!("a rate of {fps} frames a second is out of range"),
-                remedy: format!("choose one from {} to {}", RATES.start(), RATES.end()),
-            });
+            return Err(OpenError::settings(
+                &format!("a rate of {fps} frames a second is out of range"),
+                &format!("choose one from {} to {}", RATES.start(), RATES.end()),
+            ));
         }
         Ok(Self { opened, fps, wait })
     }

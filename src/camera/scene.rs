@@ -102,18 +102,18 @@ struct Painter {
 /// Builds the street; takes a moment.
 ///
 /// # Errors
-/// [`OpenError::Settings`] for sizes or rates that cannot be drawn.
+/// [`OpenError::Unsupported`] for sizes or rates that cannot be drawn.
 pub fn open(settings: &SceneSettings, clock: Arc<dyn Clock>) -> Result<SceneCamera, OpenError> {
     let (width, height) = settings.size;
     if !SIDES.contains(&width) || !SIDES.contains(&height) || width % 2 != 0 {
-        return Err(OpenError::Settings {
-            problem: format!("the scene cannot be drawn at {width}x{height}"),
-            remedy: format!(
+        return Err(OpenError::settings(
+            &format!("the scene cannot be drawn at {width}x{height}"),
+            &format!(
                 "choose sides from {} to {} and an even width, such as 1280x720",
                 SIDES.start(),
                 SIDES.end()
             ),
-        });
+        ));
     }
     let size = (width as usize, height as usize);
     let output = Output::new(settings.format, size)?;
@@ -181,9 +181,11 @@ impl Output {
             let buffer = vec![0; compressed_buf_len(width, height, Subsamp::Sub2x1)?];
             Ok(Self::Jpeg { compressor: Box::new(compressor), buffer, len: 0 })
         };
-        encoder().map_err(|error: turbojpeg::Error| OpenError::Settings {
-            problem: format!("no JPEG encoder for {width}x{height}: {error}"),
-            remedy: "choose the format yuyv".into(),
+        encoder().map_err(|error: turbojpeg::Error| {
+            OpenError::settings(
+                &format!("no JPEG encoder for {width}x{height}: {error}"),
+                "choose the format yuyv",
+            )
         })
     }
 

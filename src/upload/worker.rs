@@ -356,7 +356,7 @@ async fn deliver(shared: Arc<Shared>, claim: Claim) -> Done {
     let stored = settled.outcome == Outcome::Stored;
     if shared.tell(seq, settled.outcome, settled.wait).await && stored {
         // Nobody listening is no error.
-        shared.notices.send(notice(seq, &item)).ok();
+        shared.notices.send(notice(&item)).ok();
     }
     Done::Attempt
 }
@@ -414,14 +414,6 @@ async fn unreadable(shared: &Shared, seq: u64, error: ReadError) {
     shared.tell(seq, outcome, wait).await;
 }
 
-fn notice(seq: u64, item: &Item) -> StoredNotice {
-    StoredNotice {
-        key: item.key.clone(),
-        camera: item.facts.camera.clone(),
-        trigger: item.facts.trigger,
-        seq,
-        len: item.facts.len,
-        sha256: item.facts.sha256.clone(),
-        wall: item.wall,
-    }
+fn notice(item: &Item) -> StoredNotice {
+    StoredNotice { key: item.key.clone(), facts: item.facts.clone(), wall: item.wall }
 }
