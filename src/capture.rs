@@ -1,6 +1,16 @@
 //! The camera thread: open, take the next frame, first pass, copy what was picked, reopen.
+//!
+//! One thread a camera, started by `agent`. It never waits for disk, network or another camera: a
+//! picked frame is copied under the byte budget ([`crate::account`]) and handed on without waiting; no
+//! room means refused(busy), counted here. A frame that is neither analysed nor picked is given back
+//! unread. A camera that fails is reopened with backoff until the agent stops; a source that ends
+//! (a file played once) ends its thread.
 
-use std::sync::Arc;
+mod thread;
+mod watcher;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::camera::Source;
@@ -8,12 +18,15 @@ use crate::firstpass::MotionSettings;
 use crate::firstpass::trigger::EventSettings;
 use crate::still::Profile;
 
+pub use thread::{Opener, Running, Wiring, spawn};
+pub use watcher::{Choice, Seen, Watcher};
+
 /// One camera and what is done with its frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where frames come from.
     pub source: Source,
-    /// Longest wait for a frame before the camera counts as silent.
+    /// Longest wait for a frame before the camera counts as silent and is reopened.
     pub frame_timeout: Duration,
     /// Analyse at most so many frames a second; `None` analyses every frame.
     pub analyse_fps: Option<f64>,
@@ -23,4 +36,58 @@ pub struct Settings {
     pub interval: Option<Duration>,
     /// How pictures are made.
     pub profile: Arc<Profile>,
+}
+
+/// What a camera is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// It is being opened for the first time.
+    #[default]
+    Opening,
+    /// Frames come; the format, in words.
+    Streaming(String),
+    /// It is gone, with the reason; it will be opened again.
+    Lost(String),
+    /// Its source is used up.
+    Ended,
+    /// The agent stopped it.
+    Stopped,
+}
+
+/// What a camera has counted; written by its thread, read by status.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Frames that came.
+    pub frames: AtomicU64,
+    /// Frames that the first pass looked at.
+    pub analysed: AtomicU64,
+    /// Frames that were unusable.
+    pub skipped: AtomicU64,
+    /// Frames the camera dropped before us, by its own numbers.
+    pub gaps: AtomicU64,
+    /// Frames with motion.
+    pub motion: AtomicU64,
+    /// Events that began.
+    pub events: AtomicU64,
+    /// Pictures chosen.
+    pub chosen: AtomicU64,
+    /// Times it was opened again.
+    pub reopened: AtomicU64,
+    state: Mutex<State>,
+}
+
+impl Counters {
+    /// What the camera is doing now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }

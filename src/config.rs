@@ -91,8 +91,11 @@ impl Config {
         let checks = [
             ("device.id", self.identity.device != new.identity.device),
             ("spool.path", self.spool.path != new.spool.path),
+            ("spool.max_bytes", self.spool.max_bytes != new.spool.max_bytes),
             ("memory.in_hand", self.in_hand != new.in_hand),
             ("control.socket", self.control_socket != new.control_socket),
+            ("clock.trust", self.trust != new.trust),
+            ("log.format", self.log.format != new.log.format),
         ];
         checks.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

@@ -1,3 +1,9 @@
 //! The `vedette` binary: parse, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    vedette::cli::run(vedette::cli::Cli::parse())
+}

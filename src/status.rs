@@ -1,1 +1,158 @@
 //! The one shape of status that the socket, MQTT and the page share.
+//!
+//! Plain data; `agent` fills it in, `cli::status` shows it. Field names are what people script
+//! against: they are only ever added to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything worth knowing about a running agent, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the agent.
+    pub version: String,
+    /// Device id.
+    pub device: String,
+    /// Site, where one is configured.
+    pub site: Option<String>,
+    /// Kernel boot id.
+    pub boot: String,
+    /// Seconds since the agent started.
+    pub uptime_s: u64,
+    /// All is well: every thread turns, a camera streams (or none is configured to), nothing parked.
+    pub healthy: bool,
+    /// What is wrong, in plain words; empty when healthy.
+    pub alarms: Vec<Alarm>,
+    /// Which configuration runs.
+    pub config: ConfigStatus,
+    /// What is known of the time.
+    pub clock: ClockStatus,
+    /// One entry a camera, by name.
+    pub cameras: BTreeMap<String, CameraStatus>,
+    /// This run: `chosen = kept + refused + in_hand`.
+    pub run: RunStatus,
+    /// The spool's life: `kept = stored + queued + quarantined + lost`.
+    pub ledger: LedgerStatus,
+    /// The way out.
+    pub upload: UploadStatus,
+}
+
+/// Something a person should know of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Short stable name: `config`, `camera`, `destination`, `thread`, `cloned`.
+    pub name: String,
+    /// What is wrong and what helps.
+    pub text: String,
+}
+
+/// Which configuration runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// The file that was asked for.
+    pub path: String,
+    /// True when that file is broken and the last good one runs instead.
+    pub last_good: bool,
+    /// What a reload could not apply, if anything.
+    pub restart_needed: Vec<String>,
+}
+
+/// What is known of the time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockStatus {
+    /// Is the wall clock believed?
+    pub trusted: bool,
+    /// Who is believed: `kernel`, `rtc`, `store`, `always`.
+    pub source: Option<String>,
+    /// Wall time as believed, or as the machine tells it, RFC 3339.
+    pub now: String,
+}
+
+/// What a camera does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CameraStatus {
+    /// `opening`, `streaming`, `lost`, `ended`, `stopped`.
+    pub state: String,
+    /// Why, in plain words, when it is not streaming.
+    pub why: Option<String>,
+    /// `mjpeg 1920x1080`, once open.
+    pub format: Option<String>,
+    /// Frames that came.
+    pub frames: u64,
+    /// Frames that the first pass looked at.
+    pub analysed: u64,
+    /// Frames that were unusable.
+    pub skipped: u64,
+    /// Frames the camera dropped before us, by its own numbers.
+    pub gaps: u64,
+    /// Frames with motion.
+    pub motion: u64,
+    /// Events that began.
+    pub events: u64,
+    /// Pictures chosen.
+    pub chosen: u64,
+    /// Times it was opened again.
+    pub reopened: u64,
+}
+
+/// This run's account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Pictures that the triggers chose.
+    pub chosen: u64,
+    /// Pictures that became durable.
+    pub kept: u64,
+    /// Pictures refused, by reason; reasons with none are left out.
+    pub refused: BTreeMap<String, u64>,
+    /// Pictures between choice and answer.
+    pub in_hand: u64,
+    /// Bytes of pictures in hand.
+    pub in_hand_bytes: u64,
+    /// Most bytes in hand.
+    pub in_hand_limit: u64,
+    /// Does the sum hold?
+    pub holds: bool,
+}
+
+/// The spool's account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// Goes up when the index was lost and rebuilt.
+    pub generation: u64,
+    /// Pictures that were ever durable here.
+    pub kept: u64,
+    /// Pictures that a store confirmed.
+    pub stored: u64,
+    /// Pictures that are to be sent.
+    pub queued: u64,
+    /// Of these, pictures that wait for a trusted clock.
+    pub waiting: u64,
+    /// Pictures set aside.
+    pub quarantined: u64,
+    /// Pictures lost, by reason; reasons with none are left out.
+    pub lost: BTreeMap<String, u64>,
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Most bytes of files.
+    pub max_bytes: u64,
+    /// Does the sum hold?
+    pub holds: bool,
+}
+
+/// The way out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UploadStatus {
+    /// Where pictures go, without any secret: `s3 bucket at host` or `dir /path`.
+    pub destination: String,
+    /// Parked means: the destination refuses us as a whole, everything is kept.
+    pub parked: Option<String>,
+    /// Away or busy: tried again by itself; the words of the last failure.
+    pub retrying: Option<String>,
+    /// Uploads under way.
+    pub in_flight: u64,
+    /// Objects stored by this run.
+    pub stored: u64,
+    /// The last thing that went wrong, also when all is well again.
+    pub last_error: Option<String>,
+}

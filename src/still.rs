@@ -15,11 +15,12 @@ pub mod privacy;
 mod studio;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use self::studio::StillError;
 use self::studio::Studio;
@@ -72,14 +73,34 @@ pub struct Candidate {
     pub class: Class,
 }
 
+/// Somebody who wants to look: gets the finished JPEG, or why there is none. Must not wait.
+pub struct Asker(Box<dyn FnOnce(Result<Vec<u8>, String>) + Send>);
+
+impl Asker {
+    /// Answers go to `answer`, which must not wait: it runs on a camera's or the still thread.
+    pub fn new(answer: impl FnOnce(Result<Vec<u8>, String>) + Send + 'static) -> Self {
+        Self(Box::new(answer))
+    }
+
+    /// Gives the answer.
+    pub fn answer(self, picture: Result<Vec<u8>, String>) {
+        (self.0)(picture);
+    }
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asker")
+    }
+}
+
 /// What the camera threads hand to the still thread.
 #[derive(Debug)]
 pub enum Pick {
     /// A chosen picture: to be kept.
     One(Box<Candidate>, InHand),
-    /// A picture to look at, not to keep: the finished JPEG goes back to who asked. The channel has
-    /// room for one answer; the still thread does not wait.
-    Show(Box<Candidate>, SyncSender<Result<Vec<u8>, String>>),
+    /// A picture to look at, not to keep: the finished JPEG goes back to who asked.
+    Show(Box<Candidate>, Asker),
 }
 
 /// A finished picture on its way into the spool.
@@ -98,6 +119,15 @@ pub type TrustedWall = Arc<dyn Fn(BootTime) -> Option<WallTime> + Send + Sync>;
 
 /// Where finished pictures go.
 pub type Sink = Box<dyn FnMut(Shot) + Send>;
+
+/// Makes the picture at once, on the caller's thread, masked as if it were kept and without Exif: for
+/// `vedette snap` where no agent runs.
+///
+/// # Errors
+/// The frame cannot be made into a picture.
+pub fn show(candidate: &Candidate) -> Result<Vec<u8>, StillError> {
+    Studio::default().show(candidate)
+}
 
 /// Starts the still thread. It ends when all senders of `rx` are gone and what they sent is done, and
 /// returns the next free sequence number.
@@ -121,6 +151,10 @@ pub fn spawn(
         failures: HashMap::new(),
     };
     std::thread::Builder::new().name("still".into()).spawn(move || {
+        // Cameras come first. The unit's system-call filter forbids it; then all run alike.
+        if let Err(error) = crate::sys::set_thread_nice(5) {
+            debug!(%error, "The still thread keeps its priority.");
+        }
         while let Ok(pick) = rx.recv() {
             beat.busy();
             thread.take(pick);
@@ -146,8 +180,7 @@ impl StillThread {
             Pick::One(candidate, token) => self.keep(*candidate, token),
             Pick::Show(candidate, reply) => {
                 let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
-                // Whoever asked may have stopped waiting; then nobody misses the answer.
-                reply.try_send(picture).ok();
+                reply.answer(picture);
             }
         }
     }
@@ -355,7 +388,8 @@ mod tests {
         let thread = spawn(receiver, 7, boot, Arc::new(|_| None), sink, beat).unwrap();
         let ask = |frame: Vec<u8>| {
             let (reply, answer) = sync_channel(1);
-            sender.send(Pick::Show(Box::new(mjpeg(frame, square())), reply)).unwrap();
+            let asker = Asker::new(move |picture| reply.send(picture).unwrap());
+            sender.send(Pick::Show(Box::new(mjpeg(frame, square())), asker)).unwrap();
             answer.recv().unwrap()
         };
         let shown = ask(encode::tests::jpeg(160, 120)).unwrap();

@@ -99,6 +99,17 @@ impl ConfigErrors {
         self.errors.sort_by_key(|e| (e.line, e.column));
     }
 
+    /// One line a mistake, without the text: for status and alarms.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let file = self.file.display();
+        let one = |e: &ConfigError| match e.line {
+            0 => format!("{file}: {}; {}", e.what, e.help),
+            line => format!("{file}:{line}:{}: {}; {}", e.column, e.what, e.help),
+        };
+        self.errors.iter().map(one).collect::<Vec<_>>().join(" | ")
+    }
+
     /// The errors for people: each with its line and a caret; `colour` for a terminal.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {

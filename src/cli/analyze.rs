@@ -1,0 +1,185 @@
+//! `vedette analyze`: the first pass over recorded frames, as fast as it goes, a JSON line a frame.
+//!
+//! The shape of the lines is what people and benchmarks script against: it is only added to.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::ConfigArgs;
+use crate::camera::{Camera, CameraError, FilesSettings, Pace, files};
+use crate::capture::{Seen, Watcher};
+use crate::clock::{BootId, Clock, SystemClock};
+use crate::config::units;
+use crate::firstpass::trigger::{EventSettings, Transition};
+use crate::firstpass::{MotionSettings, Quality};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Directory of JPEGs, MJPEG AVI, `.mjpeg` stream or raw `.yuyv` file.
+    clip: PathBuf,
+    /// One JSON object a line instead of words.
+    #[arg(long)]
+    json: bool,
+    /// Size of raw frames, WIDTHxHEIGHT.
+    #[arg(long, value_name = "WxH", value_parser = units::frame_size)]
+    size: Option<(u32, u32)>,
+    /// Frames a second of a source that does not say.
+    #[arg(long)]
+    fps: Option<f64>,
+    /// Take zones, thresholds and events from this camera of the configuration instead of the
+    /// defaults.
+    #[arg(long, value_name = "NAME")]
+    camera: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    match analyze(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::failed(&error),
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    frame: u64,
+    t: f64,
+    motion: bool,
+    score: f32,
+    boxes: Vec<[u32; 4]>,
+    quality: Quality,
+    light_change: bool,
+    event: Option<&'a str>,
+    kept: bool,
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unusable: Option<String>,
+}
+
+#[derive(Default, Serialize)]
+struct Summary {
+    frames: u64,
+    analysed: u64,
+    cpu_ms_per_frame: f64,
+    events: u64,
+    kept: u64,
+}
+
+fn analyze(options: &Options) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let settings_of_clip = FilesSettings {
+        path: options.clip.clone(),
+        size: options.size,
+        pace: Pace::Fast,
+        repeat: false,
+    };
+    let mut camera = files::open(&settings_of_clip, clock.clone())?;
+    let seconds_per_frame = 1.0 / options.fps.unwrap_or_else(|| camera.fps());
+    let mut watcher = watcher(options, &clock.boot_id())?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut summary = Summary::default();
+    let began = cpu_time();
+    loop {
+        match camera.next_frame(Duration::from_secs(1)) {
+            Ok(frame) => {
+                let n = frame.sequence;
+                let seen = watcher.watch(&frame);
+                summary.add(&seen);
+                write_line(&mut out, options.json, n, n as f64 * seconds_per_frame, &seen)?;
+            }
+            Err(CameraError::Ended) => break,
+            Err(CameraError::Skip(why)) => tracing::debug!(why, "Frame is unusable."),
+            Err(CameraError::Timeout(_)) => {}
+            Err(CameraError::Lost(why)) => bail!("{why}"),
+        }
+    }
+    if summary.frames == 0 {
+        bail!("{} holds no frame", options.clip.display());
+    }
+    summary.cpu_ms_per_frame = (cpu_time() - began).as_secs_f64() * 1e3 / summary.frames as f64;
+    write_summary(&mut out, options.json, &summary)?;
+    Ok(out.flush()?)
+}
+
+impl Summary {
+    fn add(&mut self, seen: &Seen) {
+        self.frames += 1;
+        self.analysed += u64::from(seen.observation.is_some());
+        self.events += u64::from(seen.began());
+        self.kept += u64::from(seen.choice.is_some());
+    }
+}
+
+/// Every frame is looked at, by the defaults or as a configured camera would.
+fn watcher(options: &Options, boot: &BootId) -> anyhow::Result<Watcher> {
+    let Some(name) = &options.camera else {
+        let defaults = (MotionSettings::default(), EventSettings::default());
+        return Ok(Watcher::new(Some(defaults), None, None, boot));
+    };
+    let config = options.config.check().map_err(|e| anyhow::anyhow!("{}", e.render(false)))?;
+    let found = config.cameras.into_iter().find(|c| c.profile.camera == *name);
+    match found {
+        Some(c) => Ok(Watcher::new(c.motion, None, c.interval, boot)),
+        None => bail!("no camera is named \"{name}\" in {}", options.config.config.display()),
+    }
+}
+
+fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> anyhow::Result<()> {
+    let observation = seen.observation.clone().unwrap_or_default();
+    let event = seen.step.as_ref().and_then(|s| s.event.as_deref());
+    let line = Line {
+        frame: n,
+        t: (t * 1000.0).round() / 1000.0,
+        motion: observation.motion,
+        score: observation.score,
+        boxes: observation.boxes.iter().map(|b| [b.x, b.y, b.w, b.h]).collect(),
+        quality: observation.quality,
+        light_change: observation.light_change,
+        event,
+        kept: seen.choice.is_some(),
+        reason: seen.choice.as_ref().map(|c| c.reason.as_str()),
+        unusable: seen.unusable.as_ref().map(ToString::to_string),
+    };
+    if json {
+        serde_json::to_writer(&mut *out, &line)?;
+        writeln!(out)?;
+    } else if line.kept || seen.step.as_ref().is_some_and(|s| s.change.is_some()) {
+        let change = match seen.step.as_ref().and_then(|s| s.change.as_ref()) {
+            Some(Transition::Began) => "event begins".to_owned(),
+            Some(Transition::Ended { duration, why, .. }) => {
+                format!("event of {:.1} s ended ({})", duration.as_secs_f64(), why.name())
+            }
+            None => String::new(),
+        };
+        let reason = line.reason.map(|r| format!("kept: {r}")).unwrap_or_default();
+        writeln!(out, "{:>8.2} s  frame {n:>6}  {change:<28} {reason}", line.t)?;
+    }
+    Ok(())
+}
+
+fn write_summary(out: &mut impl Write, json: bool, s: &Summary) -> anyhow::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, &serde_json::json!({ "summary": s }))?;
+        writeln!(out)?;
+    } else {
+        writeln!(
+            out,
+            "{} frames, {} analysed, {:.2} ms CPU a frame, {} events, {} kept",
+            s.frames, s.analysed, s.cpu_ms_per_frame, s.events, s.kept
+        )?;
+    }
+    Ok(())
+}
+
+/// CPU time of this process.
+fn cpu_time() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(t.tv_sec.try_into().unwrap_or(0), t.tv_nsec.try_into().unwrap_or(0))
+}

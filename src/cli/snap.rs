@@ -1,0 +1,122 @@
+//! `vedette snap`: one picture, through the running agent when there is one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::ConfigArgs;
+use crate::camera::{self, CameraError, Pace, Source};
+use crate::capture::Settings;
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::contract::{Class, Trigger};
+use crate::control::command::Request;
+use crate::control::socket::{self, CallError};
+use crate::still::{self, Candidate};
+
+/// Frames thrown away first: automatic exposure needs a few.
+const WARM_UP: u32 = 5;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Name of the camera; may be left out when there is only one.
+    #[arg(long)]
+    camera: Option<String>,
+    /// File to write.
+    #[arg(short, long, value_name = "FILE", default_value = "snap.jpg")]
+    output: PathBuf,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    match snap(options) {
+        Ok(text) => match super::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => super::failed(&error.into()),
+        },
+        Err(error) => super::failed(&error),
+    }
+}
+
+fn snap(options: &Options) -> anyhow::Result<String> {
+    let loaded = config::load(&options.config.config, &options.config.context())
+        .map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?;
+    let config = loaded.config;
+    let settings = choose(&config, options.camera.as_deref())?;
+    let name = &settings.profile.camera;
+    let (jpeg, how) = match through_agent(&config, name)? {
+        Some(jpeg) => (jpeg, "through the running agent"),
+        None => (directly(settings)?, "from the camera itself, no agent runs"),
+    };
+    std::fs::write(&options.output, &jpeg)
+        .with_context(|| format!("writing {}", options.output.display()))?;
+    Ok(format!("{}: {} bytes of camera {name}, {how}\n", options.output.display(), jpeg.len()))
+}
+
+fn choose<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a Settings> {
+    let names: Vec<_> = config.cameras.iter().map(|c| c.profile.camera.as_str()).collect();
+    match (name, config.cameras.as_slice()) {
+        (None, [one]) => Ok(one),
+        (None, _) => bail!("which camera? --camera with one of: {}", names.join(", ")),
+        (Some(name), all) => all.iter().find(|c| c.profile.camera == name).with_context(|| {
+            format!("no camera is named \"{name}\"; there is: {}", names.join(", "))
+        }),
+    }
+}
+
+/// `None` when no agent runs.
+fn through_agent(config: &Config, camera: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = &config.control_socket;
+    match socket::call(path, &Request::Snap { camera: camera.to_owned() }) {
+        Ok(jpeg) => Ok(Some(jpeg)),
+        Err(CallError::NotRunning { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            bail!("{} is not ours to use: run as root or as the agent's user", path.display())
+        }
+        Err(CallError::NotRunning { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn directly(settings: &Settings) -> anyhow::Result<Vec<u8>> {
+    let mut source = settings.source.clone();
+    if let Source::Files(files) = &mut source {
+        files.pace = Pace::Fast;
+    }
+    let mut camera = camera::open(&source, Arc::new(SystemClock::new()))?;
+    let began = Instant::now();
+    let mut warm = match source {
+        Source::V4l2(_) => WARM_UP,
+        _ => 0,
+    };
+    loop {
+        if began.elapsed() > settings.frame_timeout.max(Duration::from_secs(10)) {
+            bail!("no usable frame within {:?}", began.elapsed());
+        }
+        match camera.next_frame(Duration::from_secs(2)) {
+            Ok(_) if warm > 0 => warm -= 1,
+            Ok(frame) => {
+                let candidate = Candidate {
+                    data: frame.data.to_vec(),
+                    geometry: frame.geometry,
+                    captured: frame.captured,
+                    stamp: frame.stamp,
+                    profile: settings.profile.clone(),
+                    seen: None,
+                    trigger: Trigger::Command,
+                    event: None,
+                    command: None,
+                    class: Class::Best,
+                };
+                return Ok(still::show(&candidate)?);
+            }
+            Err(CameraError::Timeout(_) | CameraError::Skip(_)) => {}
+            Err(error @ (CameraError::Lost(_) | CameraError::Ended)) => return Err(error.into()),
+        }
+    }
+}
