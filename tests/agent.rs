@@ -1,0 +1,215 @@
+//! The whole agent on real input: pedestrians as a UVC camera sends them, a real SeaweedFS, and
+//! SIGKILL in the middle of uploading. What was kept is in the bucket, under one key each, byte for
+//! byte; the account adds up; and no secret is in anything that the agent said.
+
+#![cfg(test)]
+
+#[path = "support/footage.rs"]
+mod footage;
+#[path = "support/seaweed.rs"]
+mod seaweed;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use seaweed::process::Process;
+use seaweed::{BUCKET, DEVICE_KEYS, REGION, Seaweed};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use vedette::camera::{Camera, CameraError, FilesSettings, Pace, files};
+use vedette::clock::SystemClock;
+use vedette::control::{command::Request, socket};
+use vedette::status::Status;
+
+const DEVICE: &str = "cam1";
+
+struct Device {
+    dir: TempDir,
+    output: String,
+}
+
+impl Device {
+    fn new(store: &Seaweed, camera: &str) -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        fs::write(
+            dir.path().join("credentials"),
+            format!(
+                "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+                DEVICE_KEYS.0, DEVICE_KEYS.1
+            ),
+        )
+        .unwrap();
+        let config = format!(
+            "[device]\nid = \"{DEVICE}\"\nsite = \"yard\"\n{camera}\n\
+             [destination]\nconcurrency = 4\n[destination.s3]\nendpoint = \"{}\"\nbucket = \"{BUCKET}\"\n\
+             region = \"{REGION}\"\nprovider = \"seaweedfs\"\ncredentials_file = \"{}\"\n\
+             [spool]\npath = \"{}\"\n[control]\nsocket = \"{}\"\n\
+             [clock]\ntrust = \"always\"\n[log]\nlevel = \"trace\"\nformat = \"text\"\n",
+            store.endpoint(),
+            at("credentials"),
+            at("spool"),
+            at("control.sock"),
+        );
+        fs::write(dir.path().join("vedette.toml"), config).unwrap();
+        Self { dir, output: String::new() }
+    }
+
+    fn start(&self) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vedette"));
+        command.arg("run").arg("--config").arg(self.dir.path().join("vedette.toml"));
+        command.arg("--state-dir").arg(self.dir.path().join("state"));
+        Process::spawn(&mut command, self.dir.path(), "vedette")
+    }
+
+    /// Asks the agent until `is` holds; its early end or two minutes fail the test.
+    fn wait(&mut self, agent: &mut Process, what: &str, is: impl Fn(&Status) -> bool) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let socket = self.dir.path().join("control.sock");
+        let mut last = String::new();
+        loop {
+            if let Ok(body) = socket::call(&socket, &Request::Status {}) {
+                last = String::from_utf8(body).unwrap();
+                self.output += &last;
+                let status: Status = serde_json::from_str(&last).unwrap();
+                assert!(status.run.holds && status.ledger.holds, "the sums do not hold: {last}");
+                if is(&status) {
+                    return status;
+                }
+            }
+            let ended = agent.wait(Duration::from_millis(20));
+            if ended.is_some() || Instant::now() > deadline {
+                panic!("waited for {what}: {ended:?}\n{last}\n{}", tail(&agent.output()));
+            }
+        }
+    }
+}
+
+fn tail(text: &str) -> &str {
+    let from = text.len().saturating_sub(4000);
+    text.get(text.ceil_char_boundary(from)..).unwrap_or(text)
+}
+
+fn clip(clip: &Path, pace: &str) -> String {
+    format!(
+        "[camera.street.files]\npath = \"{}\"\npace = \"{pace}\"\n\
+         [camera.street.motion]\nkeep = \"all\"\n",
+        clip.display()
+    )
+}
+
+#[test]
+fn kills_in_mid_upload_lose_nothing_and_store_nothing_twice() {
+    let store = Seaweed::start(DEVICE);
+    let clip_path = footage::vtest();
+    let mut device = Device::new(&store, &clip(&clip_path, "200fps"));
+
+    for round in 1..=3 {
+        let mut agent = device.start();
+        device.wait(&mut agent, "an upload under way", |s| {
+            s.upload.in_flight > 0 && s.upload.stored >= 10 * round && s.ledger.queued > 0
+        });
+        agent.signal(Signal::KILL);
+        agent.wait(Duration::from_secs(10)).expect("SIGKILL ends it");
+    }
+    let mut agent = device.start();
+    let status = device.wait(&mut agent, "everything stored", |s| {
+        s.cameras["street"].state == "ended" && s.run.in_hand == 0 && s.ledger.queued == 0
+    });
+    agent.signal(Signal::TERM);
+    let ended = agent.wait(Duration::from_secs(20)).expect("it stops within its deadline");
+    assert!(ended.success(), "{ended}\n{}", tail(&agent.output()));
+
+    let ledger = &status.ledger;
+    assert_eq!(ledger.kept, ledger.stored, "{ledger:?}");
+    assert!(ledger.kept > 100, "too few pictures to prove anything: {}", ledger.kept);
+    assert_eq!((ledger.quarantined, ledger.lost.len(), ledger.generation), (0, 0, 1));
+    every_object_is_a_frame_of_the_clip(&store, &clip_path, ledger.kept);
+
+    device.output += &agent.output();
+    assert_no_secret(&device.output);
+}
+
+/// One object a kept picture, its key and metadata true to its bytes, its pixels those of the clip.
+fn every_object_is_a_frame_of_the_clip(store: &Seaweed, clip: &Path, kept: u64) {
+    let frames = frames_of(clip);
+    let objects = store.list("v1/");
+    assert_eq!(objects.len() as u64, kept);
+    let mut sequences = BTreeMap::new();
+    for (key, size) in objects {
+        assert!(key.starts_with("v1/cam1/street/20"), "{key}");
+        let mut parts = key.trim_end_matches(".jpg").rsplit('-');
+        let (sha16, seq) = (parts.next().unwrap(), parts.next().unwrap());
+        assert_eq!(sequences.insert(seq.to_owned(), key.clone()), None, "one key a picture");
+        let object = store.get(&key);
+        assert_eq!(object.body.len() as u64, size);
+        let sha256 = hex(&Sha256::digest(&object.body));
+        assert!(sha256.starts_with(sha16), "{key}");
+        assert_eq!(object.header("x-amz-meta-sha256"), Some(sha256.as_str()));
+        assert_eq!(object.header("x-amz-meta-camera"), Some("street"));
+        assert_eq!(object.header("x-amz-meta-site"), Some("yard"));
+        assert_eq!(object.header("content-type"), Some("image/jpeg"));
+        assert!(frames.contains(tables_and_scan(&object.body)), "{key} is no frame of the clip");
+    }
+}
+
+fn frames_of(clip: &Path) -> HashSet<Vec<u8>> {
+    let settings =
+        FilesSettings { path: clip.to_owned(), size: None, pace: Pace::Fast, repeat: false };
+    let mut camera = files::open(&settings, Arc::new(SystemClock::new())).unwrap();
+    let mut frames = HashSet::new();
+    loop {
+        match camera.next_frame(Duration::from_secs(1)) {
+            Ok(frame) => frames.insert(tables_and_scan(frame.data).to_vec()),
+            Err(CameraError::Ended) => break,
+            Err(error) => panic!("{error}"),
+        };
+    }
+    assert!(frames.len() > footage::VTEST_FRAMES * 9 / 10, "{}", frames.len());
+    frames
+}
+
+/// Everything from the first table to EOI: what is passed on byte for byte.
+fn tables_and_scan(jpeg: &[u8]) -> &[u8] {
+    let from = jpeg.windows(2).position(|w| w == [0xff, 0xdb]).expect("a JPEG has tables");
+    let to = jpeg.windows(2).rposition(|w| w == [0xff, 0xd9]).expect("and an end");
+    &jpeg[from..to + 2]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn assert_no_secret(output: &str) {
+    assert!(output.len() > 10_000, "trace level says a lot: {} bytes", output.len());
+    for secret in [DEVICE_KEYS.1, "X-Amz-Signature", "X-Amz-Credential", "x-amz-signature"] {
+        if let Some(at) = output.find(secret) {
+            let from = output.floor_char_boundary(at.saturating_sub(200));
+            panic!("{secret:?} was said: {}", &output[from..at + secret.len()]);
+        }
+    }
+}
+
+#[test]
+fn a_stop_in_mid_upload_keeps_the_rest_for_the_next_start() {
+    let store = Seaweed::start(DEVICE);
+    let mut device = Device::new(&store, &clip(&footage::vtest(), "200fps"));
+    let mut agent = device.start();
+    device.wait(&mut agent, "a backlog", |s| s.upload.in_flight > 0 && s.ledger.queued > 5);
+    let asked = Instant::now();
+    agent.signal(Signal::TERM);
+    let ended = agent.wait(Duration::from_secs(20)).expect("it stops within its deadline");
+    assert!(ended.success(), "{ended} after {:?}\n{}", asked.elapsed(), tail(&agent.output()));
+
+    let mut agent = device.start();
+    let status = device.wait(&mut agent, "everything stored", |s| {
+        s.cameras["street"].state == "ended" && s.run.in_hand == 0 && s.ledger.queued == 0
+    });
+    assert_eq!(store.list("v1/").len() as u64, status.ledger.kept);
+    assert_eq!(status.ledger.kept, status.ledger.stored);
+}
