@@ -85,9 +85,12 @@ impl Breaker {
         }
     }
 
-    /// A piece of work went well: all is well.
+    /// A piece of work went well: all is well. While the gate is open that is work which began before the
+    /// failure; it takes back nothing that the other side asked for, and the probe closes the gate.
     pub fn succeeded(&mut self) {
-        *self = Self::new(self.backoff);
+        if !matches!(self.gate, Gate::Open(_)) {
+            *self = Self::new(self.backoff);
+        }
     }
 
     /// A piece of work failed. `at_least` is what the other side asked for. Failures that come in while
@@ -147,6 +150,19 @@ mod tests {
         assert!(b.admit(at(14)), "a probe that said nothing is given back");
         b.succeeded();
         assert_eq!((b.failures(), b.gate(at(14))), (0, Gate::Closed));
+    }
+
+    #[test]
+    fn work_that_began_before_a_failure_does_not_close_the_gate_by_ending_well() {
+        let at = |s: u64| BootTime(s * 1_000_000_000);
+        let mut b = Breaker::new(BACKOFF);
+        assert!(b.admit(at(0)) && b.admit(at(0)));
+        b.failed(at(1), Some(Duration::from_secs(9)), 0.5);
+        b.succeeded();
+        assert!(!b.admit(at(9)), "the other side asked for nine seconds");
+        assert!(b.admit(at(10)));
+        b.succeeded();
+        assert_eq!((b.failures(), b.gate(at(10))), (0, Gate::Closed));
     }
 
     #[test]

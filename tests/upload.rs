@@ -310,7 +310,10 @@ async fn one_answer_is_one_request_and_decides_the_pictures_state() {
         world.take(b"picture", None).await;
         let (s, state, notices) = world.run_until(settled).await;
         assert_eq!([s.stored, s.queued, s.quarantined], [in_store, queued, aside], "{name}");
-        assert_eq!(s.lost_total(), 0);
+        assert_eq!((s.kept, s.lost_total()), (1, 0), "{name}");
+        let run = world.account.sums();
+        assert_eq!((run.chosen, run.kept, run.in_hand), (1, 1, 0), "{name}");
+        assert_eq!(state.failures, u32::from(queued == 1), "{name}");
         assert_eq!(notices.len() as u64, in_store, "{name}");
         assert!(standing(&state.standing), "{name}: {:?}", state.standing);
         assert_eq!(server.seen().len(), 1, "{name}");
@@ -331,8 +334,16 @@ async fn what_may_pass_is_put_again_under_the_same_key_with_the_same_bytes() {
         "aws-unknown-argument",
         "minio-full",
     ];
-    let transport = [Step::Reset, Step::Silence, Step::Cut];
-    for step in recorded_steps.map(recorded).into_iter().chain(transport) {
+    let asked = |status: &str| Step::Answer(format!("{status}\nRetry-After: 1"), String::new());
+    let others = [
+        Step::Reset,
+        Step::Silence,
+        Step::Cut,
+        Step::Answer("404 Not Found".into(), String::new()),
+        asked("429 Too Many Requests"),
+        asked("503 Slow Down"),
+    ];
+    for step in recorded_steps.map(recorded).into_iter().chain(others) {
         let (mut first, what) = (Some(step.clone()), format!("{step:?}"));
         let server = Server::start(move |_| first.take().unwrap_or_else(|| recorded("aws-ok")));
         let mut world = World::new(s3(&server));
@@ -340,7 +351,7 @@ async fn what_may_pass_is_put_again_under_the_same_key_with_the_same_bytes() {
         world.take(b"picture", None).await;
         let (snapshot, state, _) = world.run_until(stored).await;
         let seen = server.seen();
-        assert_eq!((snapshot.stored, seen.len()), (1, 2), "{what}");
+        assert_eq!((snapshot.kept, snapshot.stored, seen.len()), (1, 1, 2), "{what}");
         assert_eq!(seen[0].path(), seen[1].path());
         assert_eq!(seen[0].body, seen[1].body);
         assert_eq!(state.standing, Standing::Working);
@@ -356,7 +367,7 @@ async fn transport_errors_keep_the_picture_and_are_not_counted_as_refusals() {
         world.tuning.limits.stall = Duration::from_millis(200);
         world.take(b"picture", None).await;
         let (snapshot, state, _) = world.run_until(settled).await;
-        assert_eq!((snapshot.queued, snapshot.stored), (1, 0), "{what}");
+        assert_eq!((snapshot.kept, snapshot.queued, snapshot.stored), (1, 1, 0), "{what}");
         assert_eq!((server.seen().len(), state.failures), (1, 1), "{what}");
     }
 }
@@ -368,12 +379,29 @@ async fn retry_after_is_obeyed_in_seconds_and_as_a_date() {
         let mut world = World::new(s3(&server));
         world.take(b"picture", None).await;
         let before = world.keeper.boottime();
-        let (_, state, _) = world.run_until(settled).await;
+        let (snapshot, state, _) = world.run_until(settled).await;
+        assert_eq!((snapshot.kept, snapshot.queued, snapshot.in_flight), (1, 1, 0), "{name}");
         let until = state.until.unwrap();
         assert!(until >= before + Duration::from_secs(seconds), "{name}");
         assert!(until <= world.keeper.boottime() + Duration::from_secs(seconds), "{name}");
         assert_eq!(server.seen().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_function_that_asks_for_a_pause_gets_it() {
+    let function = Server::start(|_| {
+        Step::Answer("429 Too Many Requests\nRetry-After: 900".into(), String::new())
+    });
+    let root = tempfile::tempdir().unwrap();
+    let announce = Some(format!("http://{}/", function.addr).parse().unwrap());
+    let mut world =
+        World::new(DestinationSettings::Dir(DirSettings { path: root.path().into(), announce }));
+    let before = world.keeper.boottime();
+    world.take(b"picture", None).await;
+    let (snapshot, state, _) = world.run_until(settled).await;
+    assert_eq!((snapshot.queued, function.seen().len()), (1, 1));
+    assert!(state.until.unwrap() >= before + Duration::from_secs(900));
 }
 
 #[tokio::test]
@@ -480,6 +508,18 @@ async fn without_any_clock_pictures_go_unsynced_after_the_set_time() {
     let (_, _, notices) = world.run_until(|s, u| u.stored == 1 && stored(s, u)).await;
     assert!(notices[0].key.starts_with("v1/cam-7/door/unsynced/0a1b2c3d/"), "{}", notices[0].key);
     assert!(server.count("OPTIONS") >= 1);
+}
+
+#[tokio::test]
+async fn a_boot_record_that_cannot_be_written_does_not_stop_uploads() {
+    let server = Server::start(|_| recorded("aws-ok"));
+    let mut world = World::new(s3(&server));
+    let boots = world.dir.path().join("spool/boots");
+    std::fs::remove_dir(&boots).unwrap();
+    std::fs::write(&boots, b"a full disk fails like this").unwrap();
+    world.take(b"picture", None).await;
+    let (snapshot, _, _) = world.run_until(stored).await;
+    assert_eq!((snapshot.stored, server.seen().len()), (1, 1));
 }
 
 #[tokio::test]

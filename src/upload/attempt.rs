@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::classify::{Answer, Verdict, classify};
+use super::classify::{Answer, Verdict, classify, retry_after};
 use super::http::{Http, Limits, TransportError};
 use super::tls::{self, TlsError};
 use super::{DestinationSettings, DirSettings, Item, announce, dir};
@@ -148,12 +148,14 @@ impl Courier {
     async fn announce(&self, settings: &DirSettings, url: &Url, item: &Item) -> Verdict {
         let now = self.timekeeper.wall_at(self.timekeeper.boottime());
         let event = announce::event(&settings.path, item, now);
-        let why = match self.http.post(url.clone(), &event.headers, event.body).await {
-            Ok(answer) if (200..300).contains(&answer.status) => return Verdict::Stored,
-            Ok(answer) => format!("the announcement was answered {}", answer.status),
-            Err(e) => format!("the announcement failed: {e}"),
-        };
-        Verdict::Retry { after: None, why }
+        match self.http.post(url.clone(), &event.headers, event.body).await {
+            Ok(answer) if (200..300).contains(&answer.status) => Verdict::Stored,
+            Ok(answer) => Verdict::Retry {
+                after: retry_after(&answer, self.timekeeper.signing_time()),
+                why: format!("the announcement was answered {}", answer.status),
+            },
+            Err(e) => Verdict::Retry { after: None, why: format!("the announcement failed: {e}") },
+        }
     }
 
     fn observe(&self, answer: &Answer, endpoint: &Url) -> bool {

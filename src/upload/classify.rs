@@ -362,7 +362,8 @@ fn wrong_region(answer: &Answer, body: &ErrorBody, why: String) -> Parked {
     Parked::WrongRegion { named }
 }
 
-fn retry_after(answer: &Answer, ours: WallTime) -> Option<Duration> {
+/// The pause that an answer asks for, cut to an hour.
+pub(super) fn retry_after(answer: &Answer, ours: WallTime) -> Option<Duration> {
     let text = answer.headers.retry_after.as_deref()?.trim();
     let asked = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),

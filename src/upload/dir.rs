@@ -40,6 +40,10 @@ fn try_store(root: &Path, item: &Item) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidFilename.into());
     };
     make_dirs(root, dir)?;
+    if path.is_dir() {
+        // "It exists" means stored, and what is stored is deleted here.
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let name = name.to_string_lossy();
     let part = |what: &str| dir.join(format!(".{name}.{what}"));
     if !path.try_exists()? {
@@ -116,7 +120,9 @@ fn verdict(root: &Path, e: &io::Error) -> Verdict {
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::NotADirectory => Verdict::Park(Parked::Directory(why)),
-        io::ErrorKind::InvalidFilename | io::ErrorKind::FileTooLarge => Verdict::Quarantine { why },
+        io::ErrorKind::InvalidFilename
+        | io::ErrorKind::FileTooLarge
+        | io::ErrorKind::IsADirectory => Verdict::Quarantine { why },
         _ => Verdict::Retry { after: None, why },
     }
 }
@@ -199,6 +205,14 @@ mod tests {
         let verdict = store(root.path(), &item("v1/a.jpg", b"x"));
         assert!(matches!(verdict, Verdict::Park(Parked::Directory(_))), "{verdict:?}");
         let verdict = store(root.path(), &item(&"a".repeat(300), b"x"));
+        assert!(matches!(verdict, Verdict::Quarantine { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_directory_under_the_objects_name_is_not_the_object() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("v1/a.jpg")).unwrap();
+        let verdict = store(root.path(), &item("v1/a.jpg", b"x"));
         assert!(matches!(verdict, Verdict::Quarantine { .. }), "{verdict:?}");
     }
 

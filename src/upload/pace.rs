@@ -273,13 +273,15 @@ mod tests {
     fn a_picture_that_fails_alone_waits_longer_each_time() {
         let mut d = destination();
         let mut waits = Vec::new();
-        for _ in 0..4 {
+        for n in 0..4 {
+            let (now, probe) = (BootTime(n * 100 * S), BootTime((n * 100 + 1) * S));
             let retry = Verdict::Retry { after: None, why: "500".into() };
-            waits.push(d.settle(7, 0, retry, BootTime(0), 1.0).wait.unwrap().as_secs());
-            d.settle(8, 0, Verdict::Stored, BootTime(0), 1.0);
+            waits.push(d.settle(7, 0, retry, now, 1.0).wait.unwrap().as_secs());
+            assert!(d.admit(probe), "it holds up the others for a second only");
+            d.settle(8, 0, Verdict::Stored, probe, 1.0);
         }
         assert_eq!(waits, [1, 2, 4, 8]);
-        assert_eq!(d.next_wake(BootTime(0)), Some(BootTime(8 * S)));
+        assert_eq!(d.next_wake(BootTime(301 * S)), Some(BootTime(308 * S)));
     }
 
     #[test]

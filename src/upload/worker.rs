@@ -126,7 +126,8 @@ struct Worker {
     tasks: JoinSet<Done>,
     in_flight: usize,
     ask_time: Breaker,
-    asking: bool,
+    /// The task that asks the endpoint for its time.
+    asking: Option<tokio::task::Id>,
     told_offset: bool,
     clock_nap: Duration,
     spool_failed: bool,
@@ -149,7 +150,7 @@ impl Worker {
             tasks: JoinSet::new(),
             in_flight: 0,
             ask_time: Breaker::new(deps.tuning.ask_time),
-            asking: false,
+            asking: None,
             told_offset: false,
             clock_nap: CLOCK_TURN,
             spool_failed: false,
@@ -161,10 +162,10 @@ impl Worker {
         loop {
             // Seen before the queue is read, so that what comes in meanwhile wakes the next turn.
             changed.borrow_and_update();
-            let turn = match self.keep_time().await {
-                Ok(()) => self.fill().await,
-                Err(e) => Err(e),
-            };
+            // A boot record that cannot be written (a full disk) holds back what waits for it and nothing
+            // else: only uploads make room again.
+            let time = self.keep_time().await;
+            let turn = self.fill().await.and(time);
             if matches!(turn, Err(SpoolError::Stopped)) {
                 return;
             }
@@ -222,7 +223,7 @@ impl Worker {
         let snapshot = self.shared.spool.snapshot().await?;
         let left =
             self.settings.wait_for_clock.checked_sub(snapshot.waiting_for.unwrap_or_default());
-        self.clock_nap = left.map_or(CLOCK_TURN, |left| left.min(CLOCK_TURN));
+        self.clock_nap = clock_nap(snapshot.waiting, left);
         match left {
             _ if snapshot.waiting == 0 => Ok(()),
             None | Some(Duration::ZERO) => {
@@ -239,10 +240,10 @@ impl Worker {
     fn ask_for_time(&mut self) {
         let Shared { courier, timekeeper, .. } = &*self.shared;
         let useful = courier.has_endpoint() && timekeeper.believes_servers();
-        if useful && !self.asking && self.ask_time.admit(timekeeper.boottime()) {
-            self.asking = true;
+        if useful && self.asking.is_none() && self.ask_time.admit(timekeeper.boottime()) {
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn(async move { Done::AskedTime(shared.courier.ask_time().await) });
+            let ask = async move { Done::AskedTime(shared.courier.ask_time().await) };
+            self.asking = Some(self.tasks.spawn(ask).id());
         }
     }
 
@@ -250,7 +251,7 @@ impl Worker {
         match done {
             Ok(Done::Attempt) => self.in_flight -= 1,
             Ok(Done::AskedTime(learned)) => {
-                self.asking = false;
+                self.asking = None;
                 match learned {
                     true => self.ask_time.succeeded(),
                     false => {
@@ -258,6 +259,11 @@ impl Worker {
                         self.ask_time.failed(now, None, fastrand::f64());
                     }
                 }
+            }
+            Err(error) if self.asking == Some(error.id()) => {
+                warn!(%error, "Asking for the time ended early; it will be asked again.");
+                self.asking = None;
+                self.ask_time.abandoned();
             }
             Err(error) => {
                 warn!(%error, "An upload task ended early; its picture is queued again.");
@@ -267,10 +273,10 @@ impl Worker {
         }
     }
 
-    /// A spool that cannot be read now is said once, and looked at again by the timer.
+    /// A spool that fails now is said once, and asked again by the timer.
     fn note_spool(&mut self, error: Option<SpoolError>) {
         if let Some(error) = error.as_ref().filter(|_| !self.spool_failed) {
-            warn!(%error, "The spool cannot be read; uploads wait.");
+            warn!(%error, "The spool does not do all it is asked; will ask again.");
         }
         self.spool_failed = error.is_some();
     }
@@ -306,6 +312,16 @@ impl Worker {
         self.tasks.shutdown().await;
         self.in_flight = 0;
         self.publish();
+    }
+}
+
+/// How long to sleep while the clock is not trusted: until the first picture has waited long enough,
+/// where one waits. Without one there is nothing to be in time for, also when pictures shall not wait
+/// at all.
+fn clock_nap(waiting: u64, left: Option<Duration>) -> Duration {
+    match left {
+        Some(left) if waiting > 0 => left.min(CLOCK_TURN),
+        _ => CLOCK_TURN,
     }
 }
 
@@ -416,4 +432,20 @@ async fn unreadable(shared: &Shared, seq: u64, error: ReadError) {
 
 fn notice(item: &Item) -> StoredNotice {
     StoredNotice { key: item.key.clone(), facts: item.facts.clone(), wall: item.wall }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untrusted_clock_makes_no_busy_loop_where_nothing_waits() {
+        let second = Duration::from_secs(1);
+        for left in [None, Some(Duration::ZERO), Some(second)] {
+            assert_eq!(clock_nap(0, left), CLOCK_TURN, "{left:?}");
+        }
+        assert_eq!(clock_nap(1, Some(second)), second);
+        assert_eq!(clock_nap(1, Some(Duration::MAX)), CLOCK_TURN);
+        assert_eq!(clock_nap(1, None), CLOCK_TURN, "giving up failed: not at once again");
+    }
 }
