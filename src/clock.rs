@@ -74,7 +74,8 @@ pub trait Clock: Send + Sync {
     fn boottime(&self) -> BootTime;
     /// The machine's wall clock, right or wrong.
     fn wall(&self) -> WallTime;
-    /// Does the kernel say that its clock is disciplined (adjtimex without STA_UNSYNC)?
+    /// Is the machine's clock disciplined: by the kernel's word (adjtimex without STA_UNSYNC), or where
+    /// the kernel must not be asked, by the mark of systemd-timesyncd?
     fn kernel_synchronised(&self) -> bool;
     /// Was the clock set from a real-time clock at boot (`/sys/class/rtc/*/hctosys` is 1)?
     fn set_by_rtc(&self) -> bool;
@@ -153,7 +154,9 @@ impl Clock for SystemClock {
     }
 
     fn kernel_synchronised(&self) -> bool {
-        crate::sys::kernel_clock_synchronised()
+        disciplined(crate::sys::kernel_clock_synchronised(), || {
+            std::path::Path::new(TIMESYNC_MARK).exists()
+        })
     }
 
     fn set_by_rtc(&self) -> bool {
@@ -163,6 +166,16 @@ impl Clock for SystemClock {
     fn boot_id(&self) -> BootId {
         self.boot.clone()
     }
+}
+
+/// systemd-timesyncd makes this file when it has set the clock, in each boot anew
+/// (systemd-timesyncd.service(8), "Files"). chrony and ntpd make none.
+const TIMESYNC_MARK: &str = "/run/systemd/timesync/synchronized";
+
+/// The kernel's word counts where it may be asked, also when it says no. Our own systemd unit forbids
+/// asking (`ProtectClock=`: adjtimex fails with EPERM); only then the mark decides.
+fn disciplined(kernel: Option<bool>, mark: impl FnOnce() -> bool) -> bool {
+    kernel.unwrap_or_else(mark)
 }
 
 fn machine_boottime() -> BootTime {
@@ -611,6 +624,15 @@ mod tests {
         assert_eq!(keeper.offset(), None, "a floor is not trust");
         hands.wall.store(NOW + 5, Ordering::Relaxed);
         assert_eq!(keeper.certificate_time(), WallTime(NOW + 5));
+    }
+
+    #[test]
+    fn the_mark_of_timesyncd_counts_only_where_the_kernel_must_not_be_asked() {
+        for mark in [false, true] {
+            assert_eq!(disciplined(None, || mark), mark);
+            assert!(disciplined(Some(true), || mark));
+            assert!(!disciplined(Some(false), || mark));
+        }
     }
 
     #[test]

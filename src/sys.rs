@@ -13,9 +13,10 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 /// Does the kernel say that its wall clock is disciplined by a time source?
 ///
-/// Asks `adjtimex(2)` and changes nothing. A kernel that cannot be asked is taken as not synchronised.
+/// Asks `adjtimex(2)` and changes nothing. `None` where the kernel must not be asked: a sandbox answers
+/// EPERM (systemd's `ProtectClock=`), and that says nothing about the clock.
 #[must_use]
-pub fn kernel_clock_synchronised() -> bool {
+pub fn kernel_clock_synchronised() -> Option<bool> {
     // SAFETY: `timex` is plain integers, for which all zeroes is a valid value; `modes == 0` asks
     // without changing anything and needs no privilege.
     let (state, status) = unsafe {
@@ -28,8 +29,8 @@ pub fn kernel_clock_synchronised() -> bool {
 
 /// The returned state `TIME_ERROR` is not looked at: the kernel also answers it for a pulse-per-second
 /// fault of a clock that is set (adjtimex(2)). `STA_UNSYNC` is the flag that says it.
-fn synchronised(state: libc::c_int, status: libc::c_int) -> bool {
-    state >= 0 && status & libc::STA_UNSYNC == 0
+fn synchronised(state: libc::c_int, status: libc::c_int) -> Option<bool> {
+    (state >= 0).then_some(status & libc::STA_UNSYNC == 0)
 }
 
 /// Sets the calling thread's nice value (-20 urgent to 19 last).
@@ -76,12 +77,12 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn only_the_unsync_flag_or_a_refusal_makes_the_clock_unsynchronised() {
-        assert!(synchronised(0, 0));
-        assert!(synchronised(5, libc::STA_PLL));
-        assert!(!synchronised(5, libc::STA_UNSYNC | libc::STA_PLL));
-        assert!(!synchronised(0, libc::STA_UNSYNC));
-        assert!(!synchronised(-1, 0));
+    fn only_the_unsync_flag_makes_the_clock_unsynchronised_and_a_refusal_says_nothing() {
+        assert_eq!(synchronised(0, 0), Some(true));
+        assert_eq!(synchronised(5, libc::STA_PLL), Some(true));
+        assert_eq!(synchronised(5, libc::STA_UNSYNC | libc::STA_PLL), Some(false));
+        assert_eq!(synchronised(0, libc::STA_UNSYNC), Some(false));
+        assert_eq!(synchronised(-1, 0), None);
     }
 
     #[test]
