@@ -48,6 +48,9 @@ const THREADS_END: Duration = Duration::from_secs(4);
 /// Longest time for uploads under way to finish at a stop.
 const UPLOADS_END: Duration = Duration::from_secs(8);
 
+/// How often the spool hears of the trusted time, so that after a power cut it is known how late it was.
+const TELL_TIME: Duration = Duration::from_secs(3600);
+
 /// How long somebody waits for a picture to look at.
 const SNAP: Duration = Duration::from_secs(10);
 
@@ -99,6 +102,7 @@ pub struct Agent {
     notices: broadcast::Sender<StoredNotice>,
     asks: mpsc::Receiver<socket::Ask>,
     tick: tokio::time::Interval,
+    time_told: Instant,
     /// Threads and their deadlines, for the watchdog.
     pub watchdog: Watchdog,
 }
@@ -129,6 +133,9 @@ impl Agent {
             .with_context(|| format!("spool {}", config.spool.path.display()))?;
         watchdog.core(spool.beat());
         info!(?opened, "Spool is open.");
+        if let Some(newest) = opened.newest_wall {
+            timekeeper.remember(newest);
+        }
         let account = Account::new(config.in_hand);
         let (picks, still) =
             start_still(opened.next_seq, &boot, &timekeeper, &spool, &mut watchdog)?;
@@ -158,6 +165,7 @@ impl Agent {
             notices: broadcast::channel(NOTICES).0,
             asks,
             tick: tokio::time::interval(Duration::from_secs(1)),
+            time_told: Instant::now(),
             watchdog,
             deps,
             config,
@@ -269,11 +277,15 @@ impl Agent {
     }
 
     async fn tick(&mut self) {
-        if self.timekeeper.poll()
-            && let Some(offset) = self.timekeeper.offset()
+        let news = self.timekeeper.poll();
+        if !news && self.time_told.elapsed() < TELL_TIME {
+            return;
+        }
+        self.time_told = Instant::now();
+        if let Some(offset) = self.timekeeper.offset()
             && let Err(error) = self.spool.set_offset(offset.ns, offset.source.name()).await
         {
-            warn!(%error, "The time was learnt, but the boot record could not be written.");
+            warn!(%error, "The time is known, but the boot record could not be written.");
         }
     }
 

@@ -44,6 +44,7 @@ use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
+use crate::clock::WallTime;
 use crate::health::Beat;
 use crate::still::Shot;
 
@@ -130,6 +131,8 @@ pub struct Opened {
     pub rebuilt: bool,
     /// The ledger's generation.
     pub generation: u64,
+    /// The newest wall time that any boot trusted and wrote down: a floor, never trust.
+    pub newest_wall: Option<WallTime>,
 }
 
 /// Why the spool cannot be opened.
@@ -345,7 +348,8 @@ impl Spool {
 
     /// The wall clock is trusted: `offset_ns` is the wall time minus CLOCK_BOOTTIME, `source` who
     /// vouched for it. The first one of a boot is written down and stays; pictures that waited get
-    /// their time and can be claimed.
+    /// their time and can be claimed. Told again, it keeps [`Opened::newest_wall`] of the next start
+    /// new, at no more than one write a day.
     ///
     /// # Errors
     /// [`SpoolError::Stopped`] or [`SpoolError::Storage`].

@@ -8,11 +8,12 @@ mod fixture;
 mod model;
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fixture::{BOOT, Fixture, OTHER_BOOT, SECOND_BOOT, body};
 use vedette::account::Refusal;
-use vedette::clock::WallTime;
+use vedette::clock::{BootId, BootTime, Clock, Timekeeper, TrustPolicy, WallTime, build_time};
 use vedette::contract::Class;
 use vedette::spool::{Loss, OpenError, Order, Outcome, Quarantine, ReadError};
 
@@ -334,6 +335,37 @@ async fn pictures_of_a_boot_that_never_had_trust_go_unsynced_in_the_next() {
     assert!(f.path().join("boots").join(SECOND_BOOT).exists());
     f.reopen(OTHER_BOOT).await;
     assert!(!f.path().join("boots").join(SECOND_BOOT).exists(), "nothing of that boot is left");
+}
+
+#[tokio::test]
+async fn a_boot_in_1970_checks_certificates_no_earlier_than_the_last_trusted_boot() {
+    struct Cold;
+    impl Clock for Cold {
+        fn boottime(&self) -> BootTime {
+            BootTime(20_000_000_000)
+        }
+        fn wall(&self) -> WallTime {
+            WallTime(10_000)
+        }
+        fn kernel_synchronised(&self) -> bool {
+            false
+        }
+        fn set_by_rtc(&self) -> bool {
+            false
+        }
+        fn boot_id(&self) -> BootId {
+            BootId(OTHER_BOOT.into())
+        }
+    }
+    let trusted = WallTime(build_time().0 + 100 * 86_400_000);
+    let mut f = Fixture::new();
+    f.spool.set_offset(trusted.0 * 1_000_000, "kernel").await.unwrap();
+    f.reopen(SECOND_BOOT).await;
+    let opened = f.reopen(OTHER_BOOT).await;
+    let keeper = Timekeeper::new(Arc::new(Cold), TrustPolicy::Auto);
+    keeper.remember(opened.newest_wall.unwrap());
+    assert!(keeper.certificate_time() >= trusted, "{opened:?}");
+    assert_eq!(keeper.offset(), None, "a floor is not trust");
 }
 
 #[tokio::test]

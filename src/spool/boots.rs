@@ -6,22 +6,33 @@
 //! once, `unsynced_before` only moves forward and only while there is no offset. So a picture's wall
 //! time, and with it its key, is the same on every claim, over restarts and power cuts.
 //!
-//! No record is an empty one: a boot whose pictures all had their time writes nothing. Only the current
-//! boot's record is ever written; an earlier boot without an offset stays without one.
+//! No record is an empty one: a boot that was never trusted and gave nothing up writes nothing. Only the
+//! current boot's record is ever written; an earlier boot without an offset stays without one.
+//!
+//! A record also holds the newest wall time that was trusted in its boot, written when trust comes and
+//! then once a day. The newest of all boots is the floor at which certificates are checked after a cold
+//! start; its record is kept when nothing else of that boot is left. A plain-http store's word dates
+//! pictures but makes no floor: a wrong year from a stranger would outlast every restart and make every
+//! certificate look expired.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use super::files;
-use crate::clock::{BootId, BootTime, WallTime};
+use crate::clock::{BootId, BootTime, TrustSource, WallTime, build_time};
 use crate::contract::Facts;
 
 /// Records of earlier boots held in memory.
 const CACHE: usize = 256;
+
+/// How far the newest trusted time moves before it is written again: certificates live for weeks, and
+/// each writing costs flash.
+const FLOOR_STEP: Duration = Duration::from_secs(24 * 3600);
 
 /// One boot, as in `boots/{boot id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +46,21 @@ pub(super) struct Record {
     source: Option<String>,
     /// Pictures below this number were given up as unsynced.
     unsynced_before: u64,
+    /// The newest wall time that was trusted in this boot, by more than a plain-http store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_wall: Option<WallTime>,
 }
 
 impl Record {
     fn new(boot: BootId) -> Self {
-        Self { format: 1, boot, offset_ns: None, source: None, unsynced_before: 0 }
+        Self {
+            format: 1,
+            boot,
+            offset_ns: None,
+            source: None,
+            unsynced_before: 0,
+            newest_wall: None,
+        }
     }
 
     /// The offset that gives this picture its wall time.
@@ -74,13 +95,29 @@ pub(super) struct Boots {
     dir: PathBuf,
     current: Record,
     earlier: HashMap<BootId, Record>,
+    /// The newest trusted time of an earlier boot, and which.
+    floor: Option<(WallTime, BootId)>,
+    /// When this was opened, by the time since boot and by a clock that can be read here.
+    opened: (BootTime, Instant),
 }
 
 impl Boots {
     /// Reads the current boot's record. A broken one is set to give no times to what was taken so far:
     /// a guess could send one picture under two keys.
-    pub(super) fn open(dir: PathBuf, boot: BootId, next_seq: u64) -> io::Result<Self> {
-        let mut boots = Self { dir, current: Record::new(boot), earlier: HashMap::new() };
+    pub(super) fn open(
+        dir: PathBuf,
+        boot: BootId,
+        now: BootTime,
+        next_seq: u64,
+    ) -> io::Result<Self> {
+        let mut boots = Self {
+            dir,
+            current: Record::new(boot),
+            earlier: HashMap::new(),
+            floor: None,
+            opened: (now, Instant::now()),
+        };
+        boots.floor = boots.earlier_floor()?;
         match boots.read(&boots.current.boot) {
             Ok(Some(record)) => boots.current = record,
             Ok(None) => {}
@@ -115,14 +152,47 @@ impl Boots {
         self.earlier.get(boot).and_then(|record| record.offset_of(seq))
     }
 
-    /// The clock is trusted: writes the offset down, unless this boot has one. Whether it was news.
+    /// The clock is trusted: writes the offset down, unless this boot has one, and from time to time the
+    /// newest trusted time. Whether the offset was news.
     pub(super) fn set_offset(&mut self, offset_ns: i64, source: &str) -> io::Result<bool> {
+        let newest_wall = self.current.newest_wall.max(self.floor_by(offset_ns, source));
         if self.current.offset_ns.is_some() {
+            let moved = match (newest_wall, self.current.newest_wall) {
+                (Some(new), Some(old)) => new.distance(old) >= FLOOR_STEP,
+                (new, old) => new != old,
+            };
+            if moved {
+                self.write(Record { newest_wall, ..self.current.clone() })?;
+            }
             return Ok(false);
         }
-        let source = Some(source.to_owned());
-        self.write(Record { offset_ns: Some(offset_ns), source, ..self.current.clone() })?;
+        let (offset_ns, source) = (Some(offset_ns), Some(source.to_owned()));
+        self.write(Record { offset_ns, source, newest_wall, ..self.current.clone() })?;
         Ok(true)
+    }
+
+    /// The newest wall time that any boot trusted, as far as it was written down.
+    pub(super) fn newest_wall(&self) -> Option<WallTime> {
+        self.floor.as_ref().map(|(wall, _)| *wall).max(self.current.newest_wall)
+    }
+
+    fn floor_by(&self, offset_ns: i64, source: &str) -> Option<WallTime> {
+        let (at, since) = self.opened;
+        let wall = wall_at(at + since.elapsed(), offset_ns)?;
+        (source != TrustSource::Store.name() && wall >= build_time()).then_some(wall)
+    }
+
+    fn earlier_floor(&self) -> io::Result<Option<(WallTime, BootId)>> {
+        let mut floor = None;
+        for entry in fs::read_dir(&self.dir)? {
+            let Ok(name) = entry?.file_name().into_string() else { continue };
+            // A record that cannot be read is told of when a picture needs it.
+            if let Ok(Some(Record { newest_wall: Some(wall), boot, .. })) = self.read(&BootId(name))
+            {
+                floor = floor.max(Some((wall, boot)));
+            }
+        }
+        Ok(floor)
     }
 
     /// Pictures below `next_seq` wait no longer. Whether that was news.
@@ -134,12 +204,15 @@ impl Boots {
         Ok(true)
     }
 
-    /// Removes the records of boots of which nothing is left.
+    /// Removes the records of boots of which nothing is left, but for the one with the newest trusted
+    /// time.
     pub(super) fn forget_all_but(&self, needed: &[BootId]) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if name != self.current.boot.0 && !needed.iter().any(|boot| boot.0 == name) {
+            let floor = self.floor.as_ref().filter(|(w, _)| Some(*w) > self.current.newest_wall);
+            let kept = floor.map(|(_, boot)| boot).into_iter().chain([&self.current.boot]);
+            if !kept.chain(needed).any(|boot| boot.0 == name) {
                 fs::remove_file(&path)?;
             }
         }
@@ -180,10 +253,41 @@ mod tests {
         BootId(format!("{n:08x}-0000-4000-8000-000000000000"))
     }
 
+    /// Opened in boot `n`, one second after it began.
+    fn at(dir: &std::path::Path, n: u8, next_seq: u64) -> Boots {
+        Boots::open(dir.to_owned(), boot(n), BootTime(1_000_000_000), next_seq).unwrap()
+    }
+
+    #[test]
+    fn the_newest_trusted_time_outlives_its_boot_and_everything_of_it() {
+        const DAY: i64 = 86_400_000_000_000;
+        let offset = (build_time().0 + 1) * 1_000_000 + 40 * DAY;
+        let dir = tempfile::tempdir().unwrap();
+        let mut boots = at(dir.path(), 1, 1);
+        boots.set_offset(offset, "kernel").unwrap();
+        let first = boots.newest_wall().unwrap();
+        assert!(first >= WallTime(offset / 1_000_000 + 1_000), "{first:?}");
+        boots.set_offset(offset + DAY / 2, "kernel").unwrap();
+        assert_eq!(boots.newest_wall(), Some(first), "half a day is not worth a write");
+        boots.set_offset(offset + 2 * DAY, "kernel").unwrap();
+        let newest = boots.newest_wall().unwrap();
+        assert!(newest.0 >= first.0 + 2 * DAY / 1_000_000);
+        assert_eq!(boots.offset_of(&boot(1), 1), Some(offset), "the offset stays the first");
+
+        let mut second = at(dir.path(), 2, 1);
+        second.forget_all_but(&[]).unwrap();
+        second.set_offset(offset + 400 * DAY, "store").unwrap();
+        assert_eq!(second.newest_wall(), Some(newest), "a store over http makes no floor");
+        let third = at(dir.path(), 3, 1);
+        third.forget_all_but(&[]).unwrap();
+        assert_eq!(at(dir.path(), 4, 1).newest_wall(), Some(newest));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the others are gone");
+    }
+
     #[test]
     fn the_first_offset_of_a_boot_stays_over_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        let open = || at(dir.path(), 1, 1);
         let mut boots = open();
         assert!(boots.current().waits(1));
         assert!(boots.set_offset(1_000, "kernel").unwrap());
@@ -196,21 +300,21 @@ mod tests {
     #[test]
     fn what_was_given_up_gets_no_time_even_when_trust_comes() {
         let dir = tempfile::tempdir().unwrap();
-        let mut boots = Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        let mut boots = at(dir.path(), 1, 1);
         assert!(boots.give_up(5).unwrap());
         assert!(!boots.give_up(5).unwrap());
         assert!(!boots.current().waits(4) && boots.current().waits(5));
         assert!(boots.set_offset(7, "store").unwrap());
         assert!(!boots.give_up(9).unwrap(), "with an offset nothing is given up");
-        let mut again = Boots::open(dir.path().to_owned(), boot(1), 1).unwrap();
+        let mut again = at(dir.path(), 1, 1);
         assert_eq!((again.offset_of(&boot(1), 4), again.offset_of(&boot(1), 5)), (None, Some(7)));
     }
 
     #[test]
     fn an_earlier_boot_keeps_what_it_had() {
         let dir = tempfile::tempdir().unwrap();
-        Boots::open(dir.path().to_owned(), boot(1), 1).unwrap().set_offset(7, "store").unwrap();
-        let mut later = Boots::open(dir.path().to_owned(), boot(3), 1).unwrap();
+        at(dir.path(), 1, 1).set_offset(7, "store").unwrap();
+        let mut later = at(dir.path(), 3, 1);
         assert_eq!(later.offset_of(&boot(1), 4), Some(7));
         assert_eq!(later.offset_of(&boot(2), 4), None);
         assert_eq!(later.offset_of(&BootId("../spool.json".into()), 4), None);
@@ -222,7 +326,7 @@ mod tests {
     fn a_broken_record_gives_no_times_to_what_was_taken_so_far() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(&boot(1).0), b"{").unwrap();
-        let boots = Boots::open(dir.path().to_owned(), boot(1), 8).unwrap();
+        let boots = at(dir.path(), 1, 8);
         assert!(!boots.current().waits(7) && boots.current().waits(8));
     }
 

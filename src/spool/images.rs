@@ -65,7 +65,7 @@ impl Images {
         max_bytes: u64,
     ) -> Result<(Self, Opened), recover::RecoverError> {
         let found = recover::recover(&cx, None)?;
-        let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), found.high + 1)
+        let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), cx.now.at, found.high + 1)
             .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
         let ledger = found.db.ledger()?;
         let opened = Opened {
@@ -75,6 +75,7 @@ impl Images {
             finished: found.finished,
             rebuilt: found.rebuilt,
             generation: ledger.generation,
+            newest_wall: boots.newest_wall(),
         };
         let now = Instant::now();
         let mut images = Self {
