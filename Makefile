@@ -26,8 +26,10 @@ doc: ## the library's documentation, with private items
 
 bench: ## the figures of docs/benchmarks.md, each beside its peer in the same run
 	@tools/setup bench
-	@benches/peers/run
-	@benches/put/run
+	@echo '## First pass'; cargo bench --locked --quiet --bench firstpass
+	@echo; echo '## Beside motion and OpenCV'; benches/peers/run
+	@echo; echo '## Upload beside s5cmd'; benches/put/run
+	@echo; echo '## Spool'; echo; benches/spool/run
 
 soak: ## ten minutes of 1080p uploads; prints memory and its slope
 	@tools/setup bench

@@ -1,17 +1,22 @@
 //! What the first pass costs: process CPU time per 1080p frame, minimum and median of many runs, each
 //! beside its limit or peer measured in the same run.
 //!
-//! `cargo bench --bench firstpass [-- RUNS]`
+//! `cargo bench --bench firstpass [-- RUNS]` prints a Markdown table about frames drawn here;
+//! `cargo bench --bench firstpass -- --clip FILE FRAMES` reads the first frames of an MJPEG AVI and
+//! prints one JSON line, for `benches/peers`.
 
 // This binary's purpose is to print.
 #![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use turbojpeg::{Compressor, Decompressor, Image, ScalingFactor, Subsamp};
-use vedette::clock::BootTime;
+use vedette::camera::{Camera as _, FilesSettings, Pace, files};
+use vedette::clock::{BootTime, SystemClock};
 use vedette::firstpass::jpeg_dc::DcReader;
 use vedette::firstpass::{FirstPass, MotionSettings};
 use vedette::frame::{Frame, Geometry, PixelFormat, Stamp};
@@ -24,28 +29,59 @@ const BLOCKS: f64 = (WIDTH * HEIGHT.next_multiple_of(8) / 64 * 2) as f64;
 const FRAMES: usize = 8;
 
 fn main() {
-    let runs = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(40);
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match args.first().map(String::as_str) {
+        Some("--clip") => clip(Path::new(&args[1]), args[2].parse().expect("a number of frames")),
+        runs => drawn(runs.and_then(|r| r.parse().ok()).unwrap_or(40)),
+    }
+}
+
+/// The JPEG reader alone and the whole first pass over frames that are in memory already, once each.
+fn clip(path: &Path, frames: usize) {
+    let settings = FilesSettings { path: path.into(), size: None, pace: Pace::Fast, repeat: false };
+    let mut camera = files::open(&settings, Arc::new(SystemClock::new())).expect("a clip");
+    let geometry = camera.geometry();
+    let jpegs: Vec<Vec<u8>> = (0..frames)
+        .map(|_| camera.next_frame(Duration::ZERO).expect("a frame").data.to_vec())
+        .collect();
+    let mut reader = DcReader::new();
+    let dc = once(&jpegs, |_, jpeg| reader.read(jpeg).expect("a JPEG"));
+    let mut pass = FirstPass::new(MotionSettings::default());
+    let whole = once(&jpegs, |i, jpeg| look(&mut pass, geometry, jpeg, i as u64));
+    println!("{{\"reader_ms\":{dc:.4},\"first_pass_ms\":{whole:.4}}}");
+}
+
+fn once(jpegs: &[Vec<u8>], mut call: impl FnMut(usize, &[u8])) -> f64 {
+    let before = cpu();
+    for (i, jpeg) in jpegs.iter().enumerate() {
+        call(i, black_box(jpeg));
+    }
+    (cpu() - before).as_secs_f64() * 1e3 / jpegs.len() as f64
+}
+
+fn drawn(runs: usize) {
     let yuyv: Vec<Vec<u8>> = (0..FRAMES).map(yuyv_frame).collect();
     let jpegs: Vec<Vec<u8>> = yuyv.iter().map(|f| jpeg_frame(f)).collect();
     let mean = jpegs.iter().map(Vec::len).sum::<usize>() / FRAMES / 1000;
-    println!("{WIDTH}x{HEIGHT} 4:2:2, JPEG {mean} KB, YUYV {} KB", yuyv[0].len() / 1000);
-    println!("{:<38} {:>9} {:>9}", "CPU ms per frame", "minimum", "median");
-
+    println!(
+        "CPU ms per {WIDTH}x{HEIGHT} frame, 4:2:2: JPEG of {mean} kB, YUYV of 4147 kB; {runs} runs\n"
+    );
+    println!("| | minimum | median |\n|---|---|---|");
+    let mjpeg = geometry(PixelFormat::Mjpeg);
     let mut reader = DcReader::new();
     let dc = bench("JPEG: DC reader", runs, |i| {
         reader.read(black_box(&jpegs[i])).expect("our own JPEG");
     });
-    println!("{:<38} {:>9.1}", "      ns per 8x8 block", dc * 1e6 / BLOCKS);
     let mut pass = FirstPass::new(MotionSettings::default());
     let mut clock = 0;
-    let look = bench("JPEG: whole first pass", runs, |i| {
+    let whole = bench("JPEG: whole first pass", runs, |i| {
         clock += 1;
-        look(&mut pass, PixelFormat::Mjpeg, &jpegs[i], clock);
+        look(&mut pass, mjpeg, &jpegs[i], clock);
     });
     let mut peer = Decompressor::new().expect("libjpeg-turbo");
     peer.set_scaling_factor(ScalingFactor::ONE_EIGHTH).expect("1/8 is supported");
     let mut grey = vec![0u8; 240 * 135];
-    let turbo = bench("JPEG: libjpeg-turbo 1/8 grey (peer)", runs, |i| {
+    let turbo = bench("JPEG: libjpeg-turbo, 1/8 grey (peer)", runs, |i| {
         let format = turbojpeg::PixelFormat::GRAY;
         let pixels = &mut grey[..];
         let out = Image { pixels, width: 240, pitch: 240, height: 135, format };
@@ -54,17 +90,25 @@ fn main() {
     let mut pass = FirstPass::new(MotionSettings::default());
     let raw = bench("YUYV: whole first pass", runs, |i| {
         clock += 1;
-        look_raw(&mut pass, &yuyv[i], clock);
+        look(&mut pass, geometry(PixelFormat::Yuyv), &yuyv[i], clock);
     });
     let read = bench("YUYV: reading the frame once (limit)", runs, |i| {
         black_box(sum(black_box(&yuyv[i])));
     });
     println!(
-        "DC reader {:.2} of libjpeg-turbo; JPEG pass {:.2} of DC reader; YUYV pass {:.2} of reading",
-        dc / turbo,
-        look / dc,
+        "\nDC reader: {:.1} ns per 8x8 block, {:.2} × libjpeg-turbo. ",
+        dc * 1e6 / BLOCKS,
+        dc / turbo
+    );
+    println!(
+        "JPEG first pass: {:.2} × DC reader. YUYV first pass: {:.2} × reading.",
+        whole / dc,
         raw / read
     );
+}
+
+fn geometry(format: PixelFormat) -> Geometry {
+    Geometry { format, width: WIDTH as u32, height: HEIGHT as u32, stride: 0 }
 }
 
 /// Reads memory as fast as it comes: one 64-bit sum.
@@ -74,15 +118,10 @@ fn sum(data: &[u8]) -> u64 {
         .fold(0, u64::wrapping_add)
 }
 
-fn look(pass: &mut FirstPass, format: PixelFormat, data: &[u8], clock: u64) {
-    let geometry = Geometry { format, width: WIDTH as u32, height: HEIGHT as u32, stride: 0 };
+fn look(pass: &mut FirstPass, geometry: Geometry, data: &[u8], clock: u64) {
     let captured = BootTime(0) + Duration::from_millis(200) * clock as u32;
     let frame = Frame { geometry, data, sequence: clock, captured, stamp: Stamp::Driver };
     black_box(pass.look(black_box(&frame)).expect("our own frame"));
-}
-
-fn look_raw(pass: &mut FirstPass, data: &[u8], clock: u64) {
-    look(pass, PixelFormat::Yuyv, data, clock);
 }
 
 /// Prints and gives the minimum of CPU ms per call; a run goes once through the clip.
@@ -96,7 +135,7 @@ fn bench(name: &str, runs: usize, mut call: impl FnMut(usize)) -> f64 {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    println!("{name:<38} {:>9.3} {:>9.3}", times[0], times[times.len() / 2]);
+    println!("| {name} | {:.3} | {:.3} |", times[0], times[times.len() / 2]);
     times[0]
 }
 

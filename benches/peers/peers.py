@@ -1,8 +1,9 @@
 """CPU milliseconds per frame of Vedette and its peers on the same MJPEG frames, in alternating runs.
 
-What is counted: for `vedette analyze` and motion the whole process, start-up included (getrusage of
-the child); for OpenCV its loop alone, because Python's start-up is not OpenCV's. The minimum is the
-figure, because other work on the machine can only add to it.
+What is counted: for `vedette analyze`, `vedette run` and motion the whole process, start-up included
+(getrusage of the child); for OpenCV and for our own JPEG reader alone their loop over frames that are
+in memory, because Python's start-up is not OpenCV's. The minimum is the figure, because other work on
+the machine can only add to it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from frames import Camera, jpegs
 
@@ -42,6 +44,23 @@ webcontrol_port 0
 """
 
 
+# A whole agent that analyses every frame, keeps few pictures and stores them in a directory.
+RUN_CONF = """
+[device]
+id = "bench-1"
+[camera.street.files]
+path = "{clip}"
+pace = "{fps}fps"
+[camera.street.motion]
+[destination.dir]
+path = "{dir}/store"
+[spool]
+path = "{dir}/spool"
+[control]
+socket = "{dir}/control.sock"
+"""
+
+
 def child_cpu(command, **options):
     """Runs a command to its end; its output and the CPU seconds of it and its children."""
     with tempfile.TemporaryFile() as out:
@@ -61,6 +80,42 @@ def vedette(args):
         raise SystemExit(f"not every frame was analysed: {summary}")
     note = f"{summary['events']} events; {summary['cpu_ms_per_frame']:.3f} by its own account"
     return cpu * 1000 / summary["frames"], note
+
+
+def run(args, fps, frames):
+    with tempfile.TemporaryDirectory() as folder:
+        conf, log = os.path.join(folder, "vedette.toml"), os.path.join(folder, "log")
+        with open(conf, "w") as file:
+            file.write(RUN_CONF.format(clip=os.path.abspath(args.clip), fps=fps, dir=folder))
+        with open(log, "w+") as file:
+            child = subprocess.Popen(
+                [args.vedette, "run", "--config", conf], stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
+            time.sleep(frames / fps)
+            status = subprocess.run(
+                [args.vedette, "status", "--json", "--config", conf], stdout=subprocess.PIPE, text=True
+            )
+            child.send_signal(signal.SIGTERM)
+            _, code, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(code)
+            if child.returncode != 0 or status.returncode != 0:
+                file.seek(0)
+                raise SystemExit(f"vedette run ended with {child.returncode}: {file.read()[-2000:]}")
+    status = json.loads(status.stdout)
+    camera = status["cameras"]["street"]
+    # The last frame may still have been looked at.
+    if camera["analysed"] < camera["frames"] - 1:
+        raise SystemExit(f"not every frame was analysed: {camera}")
+    note = f"{camera['analysed']} frames, {status['ledger']['stored']} pictures stored"
+    return (usage.ru_utime + usage.ru_stime) * 1000 / camera["frames"], note
+
+
+def reader(args):
+    command = ["cargo", "bench", "--locked", "--quiet", "--bench", "firstpass", "--", "--clip"]
+    command += [os.path.abspath(args.clip), str(args.frames)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    return told["reader_ms"], f"whole first pass {told['first_pass_ms']:.3f}"
 
 
 def opencv(args):
@@ -111,6 +166,8 @@ def main():
     live = jpegs(args.clip, args.live)
     peers = {
         "vedette analyze": vedette,
+        "vedette run at 15 fps": lambda a: run(a, 15, args.live),
+        "its JPEG reader alone": reader,
         "OpenCV reduced-8 + MOG2": opencv,
         "motion at 15 fps": lambda a: motion(a, 15, live),
         "motion at 5 fps": lambda a: motion(a, 5, live),
