@@ -331,6 +331,7 @@ impl Agent {
             asks,
             beat,
             open: Box::new(move |source| crate::camera::open(source, clock.clone())),
+            reopen: capture::REOPEN,
             ended: Box::new(move || {
                 ended.try_send(()).ok(); // full: the agent hears of another end and looks at all
             }),

@@ -18,7 +18,7 @@ use crate::firstpass::MotionSettings;
 use crate::firstpass::trigger::EventSettings;
 use crate::still::Profile;
 
-pub use thread::{Opener, Running, Wiring, spawn};
+pub use thread::{Opener, REOPEN, Running, Wiring, spawn};
 pub use watcher::{Choice, Seen, Watcher};
 
 /// One camera and what is done with its frames.
@@ -73,6 +73,8 @@ pub struct Counters {
     pub chosen: AtomicU64,
     /// Times it was opened again.
     pub reopened: AtomicU64,
+    /// Bytes of one of its frames, as opened; 0 before.
+    pub frame_bytes: AtomicU64,
     state: Mutex<State>,
 }
 

@@ -38,6 +38,18 @@ pub struct Geometry {
     pub stride: u32,
 }
 
+impl Geometry {
+    /// Bytes of a frame: exact for raw formats; for JPEG more than good pictures take (4 bits a pixel).
+    #[must_use]
+    pub fn frame_bytes(&self) -> u64 {
+        let (width, height) = (u64::from(self.width), u64::from(self.height));
+        match self.format {
+            PixelFormat::Mjpeg => width * height / 2,
+            PixelFormat::Yuyv => height * u64::from(self.stride).max(width * 2),
+        }
+    }
+}
+
 /// Who stamped the capture time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,5 +1,6 @@
 //! The thread around the watcher: opening, time-outs, reopening, copying what was chosen.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,7 +14,9 @@ use crate::account::{Account, Refusal};
 use crate::backoff::Backoff;
 use crate::camera::{Camera, CameraError, OpenError, Source};
 use crate::clock::BootId;
-use crate::frame::Frame;
+use crate::firstpass::Observation;
+use crate::firstpass::trigger::Transition;
+use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
 use crate::still::{Asker, Candidate, Pick};
 
@@ -21,10 +24,13 @@ use crate::still::{Asker, Candidate, Pick};
 const SLICE: Duration = Duration::from_millis(250);
 
 /// Waits between openings: a USB camera that was pulled and plugged needs about a second.
-const REOPEN: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
+pub const REOPEN: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
 /// Unusable frames in a row after which the camera is reopened.
 const MAX_SKIPS: u32 = 100;
+
+/// Frames after which a camera counts as steady: only then is its next loss a first one.
+const STEADY: u32 = 100;
 
 /// Opens a source; injected, so that tests can script a camera.
 pub type Opener = Box<dyn FnMut(&Source) -> Result<Box<dyn Camera>, OpenError> + Send>;
@@ -43,6 +49,8 @@ pub struct Wiring {
     pub beat: Beat,
     /// How cameras are opened.
     pub open: Opener,
+    /// Waits between openings, [`REOPEN`] unless a test wants others.
+    pub reopen: Backoff,
     /// Called when the thread ends, by whatever way.
     pub ended: Box<dyn FnOnce() + Send>,
 }
@@ -102,7 +110,16 @@ pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
     let counters = Arc::new(Counters::default());
     let stop = Arc::new(Stop::default());
     let name = settings.profile.camera.clone();
-    let body = Body { counters: counters.clone(), stop: stop.clone(), settings, wiring };
+    let Settings { motion, analyse_fps, interval, .. } = settings.clone();
+    let body = Body {
+        watcher: Watcher::new(motion, analyse_fps, interval, &wiring.boot),
+        counters: counters.clone(),
+        stop: stop.clone(),
+        settings,
+        wiring,
+        failures: 0,
+        refused: 0,
+    };
     let thread = std::thread::Builder::new().name(format!("cam-{name}")).spawn(move || {
         let _span = info_span!("camera", camera = name).entered();
         body.run();
@@ -115,6 +132,11 @@ struct Body {
     wiring: Wiring,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
+    watcher: Watcher,
+    /// Losses since the camera was last steady.
+    failures: u32,
+    /// Pictures refused since the last that was not.
+    refused: u64,
 }
 
 /// Why a stream is over.
@@ -124,13 +146,32 @@ enum Over {
     Lost(String),
 }
 
+/// One stream, from open to close.
+struct Stream {
+    format: String,
+    /// The last frame's number.
+    last: Option<u64>,
+    frames: u32,
+    /// Time without a frame.
+    silent: Duration,
+    /// Frames in a row that the camera called unusable.
+    skips: u32,
+    /// Looks in a row that failed.
+    unread: u32,
+}
+
 impl Body {
     fn run(mut self) {
-        let mut failures = 0;
+        let mut opened = false;
         while !self.stop.is_set() {
             self.wiring.beat.busy();
             let over = match (self.wiring.open)(&self.settings.source) {
-                Ok(camera) => self.stream(camera, &mut failures),
+                Ok(camera) => {
+                    if std::mem::replace(&mut opened, true) {
+                        count(&self.counters.reopened);
+                    }
+                    self.stream(camera)
+                }
                 Err(error) => Over::Lost(error.to_string()),
             };
             match over {
@@ -140,7 +181,7 @@ impl Body {
                     self.finish(State::Ended);
                     return;
                 }
-                Over::Lost(why) => self.lost(why, &mut failures),
+                Over::Lost(why) => self.lost(why),
             }
         }
         self.finish(State::Stopped);
@@ -149,15 +190,21 @@ impl Body {
     fn finish(self, state: State) {
         self.wiring.beat.idle();
         self.counters.set_state(state);
+        self.refuse_asks();
         (self.wiring.ended)();
     }
 
-    fn lost(&self, why: String, failures: &mut u32) {
-        *failures = failures.saturating_add(1);
-        let wait = REOPEN.wait(*failures, fastrand::f64());
-        warn!(%why, wait_ms = wait.as_millis(), "Camera is lost; will open it again.");
+    /// Says it once, not with every try to open it again.
+    fn lost(&mut self, why: String) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = self.wiring.reopen.wait(self.failures, fastrand::f64());
+        let wait_ms = wait.as_millis();
+        if matches!(self.counters.state(), State::Lost(_)) {
+            debug!(%why, wait_ms, "Camera is still lost.");
+        } else {
+            warn!(%why, wait_ms, "Camera is lost; will open it again.");
+        }
         self.counters.set_state(State::Lost(why));
-        count(&self.counters.reopened);
         self.refuse_asks();
         self.wiring.beat.idle();
         self.stop.wait(wait);
@@ -169,71 +216,116 @@ impl Body {
         }
     }
 
-    fn stream(&mut self, mut camera: Box<dyn Camera>, failures: &mut u32) -> Over {
-        let g = camera.geometry();
-        let format = format!("{} {}x{}", g.format.name(), g.width, g.height);
-        info!(%format, "Camera is open.");
-        let Settings { motion, analyse_fps, interval, .. } = self.settings.clone();
-        let mut watcher = Watcher::new(motion, analyse_fps, interval, &self.wiring.boot);
-        let mut silent = Duration::ZERO;
-        let mut skips = 0;
-        let mut last = None;
-        while !self.stop.is_set() {
-            self.wiring.beat.busy();
-            match camera.next_frame(SLICE) {
-                Ok(frame) => {
-                    if last.is_none() {
-                        *failures = 0;
-                        self.counters.set_state(State::Streaming(format.clone()));
-                    }
-                    (silent, skips) = (Duration::ZERO, 0);
-                    self.number(&mut last, frame.sequence);
-                    self.frame(&mut watcher, &frame);
-                }
-                Err(CameraError::Timeout(waited)) => {
-                    silent += waited;
-                    if silent >= self.settings.frame_timeout {
-                        return Over::Lost(format!("no frame for {silent:?}"));
-                    }
-                }
-                Err(CameraError::Skip(why)) => {
-                    count(&self.counters.skipped);
-                    debug!(why, "Frame is unusable.");
-                    skips += 1;
-                    if skips >= MAX_SKIPS {
-                        return Over::Lost(format!("{skips} unusable frames in a row: {why}"));
-                    }
-                }
-                Err(CameraError::Lost(why)) => return Over::Lost(why),
-                Err(CameraError::Ended) => return Over::Ended,
+    fn stream(&mut self, mut camera: Box<dyn Camera>) -> Over {
+        let mut stream = self.opened(camera.geometry());
+        let over = loop {
+            if self.stop.is_set() {
+                break Over::Stopped;
             }
+            self.wiring.beat.busy();
+            if let Some(over) = self.next(camera.as_mut(), &mut stream) {
+                break over;
+            }
+        };
+        if let Some(Transition::Ended { event, .. }) = self.watcher.finish() {
+            debug!(%event, "Event ended with the camera.");
         }
-        Over::Stopped
+        over
     }
 
-    fn number(&self, last: &mut Option<u64>, sequence: u64) {
+    fn opened(&self, geometry: Geometry) -> Stream {
+        let format = format!("{} {}x{}", geometry.format.name(), geometry.width, geometry.height);
+        debug!(%format, "Camera is open.");
+        let (bytes, limit) = (geometry.frame_bytes(), self.wiring.account.limit());
+        self.counters.frame_bytes.store(bytes, Ordering::Relaxed);
+        if bytes.saturating_mul(2) > limit {
+            warn!(
+                %format, bytes, limit,
+                "The byte budget holds less than two frames of this camera: pictures will be refused. \
+                 Raise memory.in_hand, or set a smaller size."
+            );
+        }
+        let (silent, skips, unread) = (Duration::ZERO, 0, 0);
+        Stream { format, last: None, frames: 0, silent, skips, unread }
+    }
+
+    /// Takes one frame, or what comes in its place. `Some` when the stream is over.
+    fn next(&mut self, camera: &mut dyn Camera, stream: &mut Stream) -> Option<Over> {
+        match camera.next_frame(SLICE) {
+            Ok(frame) => {
+                self.arrived(stream, frame.sequence);
+                self.frame(stream, &frame)
+            }
+            Err(CameraError::Timeout(waited)) => {
+                stream.silent = stream.silent.saturating_add(waited);
+                let silent = stream.silent;
+                (silent >= self.settings.frame_timeout)
+                    .then(|| Over::Lost(format!("no frame for {silent:?}")))
+            }
+            Err(CameraError::Skip(why)) => {
+                stream.skips += 1;
+                self.unusable(stream.skips, &why)
+            }
+            Err(CameraError::Lost(why)) => Some(Over::Lost(why)),
+            Err(CameraError::Ended) => Some(Over::Ended),
+        }
+    }
+
+    fn unusable(&self, in_a_row: u32, why: &dyn fmt::Display) -> Option<Over> {
+        count(&self.counters.skipped);
+        debug!(%why, "Frame is unusable.");
+        (in_a_row >= MAX_SKIPS)
+            .then(|| Over::Lost(format!("{in_a_row} unusable frames in a row: {why}")))
+    }
+
+    fn arrived(&mut self, stream: &mut Stream, sequence: u64) {
+        if stream.last.is_none() {
+            info!(format = stream.format, "Camera streams.");
+            self.counters.set_state(State::Streaming(stream.format.clone()));
+        }
+        (stream.silent, stream.skips) = (Duration::ZERO, 0);
+        stream.frames = stream.frames.saturating_add(1);
+        if stream.frames >= STEADY {
+            self.failures = 0;
+        }
         count(&self.counters.frames);
-        let missed = last.map_or(0, |l: u64| sequence.saturating_sub(l.saturating_add(1)));
+        let missed = stream.last.map_or(0, |l| sequence.saturating_sub(l.saturating_add(1)));
         self.counters.gaps.fetch_add(missed, Ordering::Relaxed);
-        *last = Some(sequence);
+        stream.last = Some(sequence);
     }
 
-    fn frame(&self, watcher: &mut Watcher, frame: &Frame<'_>) {
-        let mut seen = watcher.watch(frame);
+    fn frame(&mut self, stream: &mut Stream, frame: &Frame<'_>) -> Option<Over> {
+        let mut seen = self.watcher.watch(frame);
         if let Some(error) = &seen.unusable {
-            count(&self.counters.skipped);
-            debug!(%error, "Frame is unusable.");
-            return;
+            stream.unread += 1;
+            return self.unusable(stream.unread, error);
         }
         if let Some(observation) = &seen.observation {
+            stream.unread = 0;
             count(&self.counters.analysed);
             if observation.motion {
                 count(&self.counters.motion);
             }
         }
-        if seen.began() {
-            count(&self.counters.events);
+        match seen.step.as_ref().and_then(|step| step.change.as_ref()) {
+            Some(Transition::Began) => {
+                count(&self.counters.events);
+                debug!(event = seen.step.as_ref().and_then(|s| s.event.as_deref()), "Event began.");
+            }
+            Some(Transition::Ended { event, duration, why }) => {
+                debug!(%event, ?duration, why = why.name(), "Event ended.");
+            }
+            None => {}
         }
+        self.show(frame);
+        if let Some(choice) = seen.choice.take() {
+            self.keep(frame, choice, seen.observation);
+        }
+        None
+    }
+
+    /// Answers whoever wants to look.
+    fn show(&self, frame: &Frame<'_>) {
         while let Ok(ask) = self.wiring.asks.try_recv() {
             let show = Choice {
                 trigger: crate::contract::Trigger::Command,
@@ -244,32 +336,40 @@ impl Body {
             let pick = Pick::Show(Box::new(self.candidate(frame, show, None)), ask);
             drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
         }
-        if let Some(choice) = seen.choice.take() {
-            self.keep(frame, choice, seen.observation);
-        }
     }
 
-    fn keep(&self, frame: &Frame<'_>, choice: Choice, seen: Option<crate::firstpass::Observation>) {
+    fn keep(&mut self, frame: &Frame<'_>, choice: Choice, seen: Option<Observation>) {
         count(&self.counters.chosen);
         let Some(token) = self.wiring.account.choose(frame.data.len() as u64) else {
-            warn!("Picture refused: disk or encoder are behind, the byte budget is used up.");
-            return;
+            return self.refused();
         };
-        debug!(reason = choice.reason, "Picture chosen.");
+        let reason = choice.reason.clone();
         let pick = Pick::One(Box::new(self.candidate(frame, choice, seen)), token);
         match self.wiring.picks.try_send(pick) {
-            Ok(()) => {}
-            Err(TrySendError::Full(Pick::One(_, token))) => token.refused(Refusal::Busy),
-            Err(_) => {} // the still thread is gone: the token's drop counts it
+            Ok(()) => {
+                debug!(reason, "Picture chosen.");
+                if self.refused > 0 {
+                    info!(refused = self.refused, "Pictures are taken again.");
+                    self.refused = 0;
+                }
+            }
+            Err(TrySendError::Full(Pick::One(_, token))) => {
+                token.refused(Refusal::Busy);
+                self.refused();
+            }
+            Err(_) => {} // the still thread is gone: the token's drop counts it, and the agent ends
         }
     }
 
-    fn candidate(
-        &self,
-        frame: &Frame<'_>,
-        choice: Choice,
-        seen: Option<crate::firstpass::Observation>,
-    ) -> Candidate {
+    /// Says it once until a picture is taken again: it may be thirty a second.
+    fn refused(&mut self) {
+        self.refused += 1;
+        if self.refused == 1 {
+            warn!("Pictures are refused: disk or encoder are behind, the byte budget is used up.");
+        }
+    }
+
+    fn candidate(&self, frame: &Frame<'_>, choice: Choice, seen: Option<Observation>) -> Candidate {
         Candidate {
             data: frame.data.to_vec(),
             geometry: frame.geometry,

@@ -10,7 +10,7 @@ use super::Config;
 use crate::camera::{Pace, Source};
 use crate::capture;
 use crate::firstpass::trigger::{EventSettings, Keep};
-use crate::frame::PixelFormat;
+use crate::frame::{Geometry, PixelFormat};
 
 /// What cannot be known from the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,11 +123,7 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
 #[must_use]
 pub fn frame_bytes(source: &Source) -> u64 {
     let ((width, height), format) = shape(source, Assumptions::default());
-    let pixels = u64::from(width) * u64::from(height);
-    match format {
-        PixelFormat::Mjpeg => pixels / 2,
-        PixelFormat::Yuyv => pixels * 2,
-    }
+    Geometry { format, width, height, stride: 0 }.frame_bytes()
 }
 
 fn buffer_bytes(source: &Source) -> u64 {
