@@ -43,7 +43,9 @@ class Store:
         self.ca, key = at("cert.pem"), at("key.pem")
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key,
-             "-out", self.ca, "-subj", "/CN=vedette-bench", "-addext", "subjectAltName=IP:127.0.0.1"],
+             "-out", self.ca, "-subj", "/CN=vedette-bench", "-addext", "subjectAltName=IP:127.0.0.1",
+             # Its own CA, but no CA: rustls takes none of those for a server.
+             "-addext", "basicConstraints=critical,CA:FALSE"],
             check=True, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         ports = free_ports(len(FLAGS))

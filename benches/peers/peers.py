@@ -82,7 +82,7 @@ def vedette(args):
     return cpu * 1000 / summary["frames"], note
 
 
-def run(args, fps, frames):
+def daemon(args, fps, frames):
     with tempfile.TemporaryDirectory() as folder:
         conf, log = os.path.join(folder, "vedette.toml"), os.path.join(folder, "log")
         with open(conf, "w") as file:
@@ -166,7 +166,7 @@ def main():
     live = jpegs(args.clip, args.live)
     peers = {
         "vedette analyze": vedette,
-        "vedette run at 15 fps": lambda a: run(a, 15, args.live),
+        "vedette run at 15 fps": lambda a: daemon(a, 15, args.live),
         "its JPEG reader alone": reader,
         "OpenCV reduced-8 + MOG2": opencv,
         "motion at 15 fps": lambda a: motion(a, 15, live),

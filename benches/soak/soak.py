@@ -119,8 +119,9 @@ def main():
                 child.kill()
                 child.wait()
             log.seek(0)
+            said = log.read()
             if code != 0:
-                raise SystemExit(f"vedette stopped with {code}:\n{log.read()[-4000:]}")
+                raise SystemExit(f"vedette stopped with {code}:\n{said[-4000:]}")
         stored = store.objects()
 
     warm = [s for s in samples if s[0] > args.seconds * 0.2] or samples
@@ -134,7 +135,7 @@ def main():
     print(f"| CPU | {spent:.1f} s, {100 * spent / args.seconds:.1f} % of one core, ", end="")
     print(f"{1000 * spent / (args.seconds * args.fps):.2f} ms per frame |")
     if stored == 0:
-        raise SystemExit("nothing was stored")
+        raise SystemExit(f"nothing was stored: {said[-4000:]}")
 
 
 def file_name(folder):
