@@ -39,6 +39,10 @@ pub use watchdog::{Verdict, Watchdog};
 /// Picks on their way to the still thread. The byte budget bounds them first; this bounds tiny ones.
 const PICKS: usize = 1024;
 
+/// Longest turn of the agent itself: a reload waits for a camera, uploads, and a spool whose card may
+/// take two minutes for one flush.
+const TURN_DEADLINE: Duration = Duration::from_secs(180);
+
 /// Longest time for the still thread to make one picture.
 const STILL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -99,6 +103,7 @@ pub struct Agent {
     notices: broadcast::Sender<StoredNotice>,
     asks: mpsc::Receiver<socket::Ask>,
     tick: tokio::time::Interval,
+    beat: Beat,
     /// Threads and their deadlines, for the watchdog.
     pub watchdog: Watchdog,
 }
@@ -122,16 +127,17 @@ impl Agent {
     pub async fn start(config: Config, deps: Deps) -> anyhow::Result<Self> {
         let boot = deps.clock.boot_id();
         let timekeeper = Timekeeper::new(deps.clock.clone(), config.trust);
-        let mut watchdog = Watchdog::new();
+        let watchdog = Watchdog::new();
         let now = deps.clock.boottime();
         let moment = Moment { boot: boot.clone(), at: now, wall: timekeeper.wall_at(now) };
         let (spool, opened) = Spool::open(&config.spool, moment)
             .with_context(|| format!("spool {}", config.spool.path.display()))?;
         watchdog.core(spool.beat());
         info!(?opened, "Spool is open.");
+        let beat = Beat::new("agent", TURN_DEADLINE);
+        watchdog.core(beat.clone());
         let account = Account::new(config.in_hand);
-        let (picks, still) =
-            start_still(opened.next_seq, &boot, &timekeeper, &spool, &mut watchdog)?;
+        let (picks, still) = start_still(opened.next_seq, &boot, &timekeeper, &spool, &watchdog)?;
         let (asks_in, asks) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
         let path = &config.control_socket;
@@ -158,6 +164,7 @@ impl Agent {
             notices: broadcast::channel(NOTICES).0,
             asks,
             tick: tokio::time::interval(Duration::from_secs(1)),
+            beat,
             watchdog,
             deps,
             config,
@@ -190,6 +197,13 @@ impl Agent {
     /// # Errors
     /// A part of the agent ended that should not have.
     pub async fn handle(&mut self, turn: Turn) -> anyhow::Result<()> {
+        self.beat.busy();
+        let handled = self.act(turn).await;
+        self.beat.idle();
+        handled
+    }
+
+    async fn act(&mut self, turn: Turn) -> anyhow::Result<()> {
         match turn {
             Turn::Asked((Request::Status {}, reply)) => {
                 let status = self.status().await;
@@ -363,7 +377,7 @@ fn start_still(
     boot: &BootId,
     timekeeper: &Timekeeper,
     spool: &Spool,
-    watchdog: &mut Watchdog,
+    watchdog: &Watchdog,
 ) -> anyhow::Result<(SyncSender<Pick>, JoinHandle<u64>)> {
     let (picks, rx) = sync_channel(PICKS);
     let beat = Beat::new("still", STILL_DEADLINE);
