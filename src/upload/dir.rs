@@ -113,9 +113,13 @@ fn verdict(root: &Path, e: &io::Error) -> Verdict {
             "{} is not there: is the disk mounted?",
             root.display()
         ))),
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::NotADirectory => Verdict::Park(Parked::Directory(why)),
+        // The service may write below /var/lib/vedette only, until it is told otherwise.
+        io::ErrorKind::ReadOnlyFilesystem => Verdict::Park(Parked::Directory(format!(
+            "{why}; for a service, name it in ReadWritePaths= (systemd/local-store.conf)"
+        ))),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => {
+            Verdict::Park(Parked::Directory(why))
+        }
         io::ErrorKind::InvalidFilename | io::ErrorKind::FileTooLarge => Verdict::Quarantine { why },
         _ => Verdict::Retry { after: None, why },
     }
@@ -200,6 +204,16 @@ mod tests {
         assert!(matches!(verdict, Verdict::Park(Parked::Directory(_))), "{verdict:?}");
         let verdict = store(root.path(), &item(&"a".repeat(300), b"x"));
         assert!(matches!(verdict, Verdict::Quarantine { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_directory_that_the_service_may_not_write_parks_with_the_remedy() {
+        let verdict = verdict(Path::new("/srv/pictures"), &Errno::ROFS.into());
+        let Verdict::Park(Parked::Directory(why)) = verdict else { panic!("{verdict:?}") };
+        assert!(
+            why.contains("/srv/pictures: Read-only") && why.contains("ReadWritePaths"),
+            "{why}"
+        );
     }
 
     #[test]
