@@ -146,7 +146,9 @@ fn variable(name: &str) -> String {
 
 /// One field, in the form with a length, which may hold line feeds.
 fn append(out: &mut Vec<u8>, name: &str, value: &str) {
-    let value = value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or(value);
+    let most = value.len().min(MAX_VALUE);
+    let end = (0..=most).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
+    let value = value.get(..end).unwrap_or_default();
     out.extend(name.as_bytes());
     out.push(b'\n');
     out.extend((value.len() as u64).to_le_bytes());
