@@ -37,6 +37,7 @@ soak: ## ten minutes of 1080p uploads; prints memory and its slope
 
 device-smoke: ## a whole camera device in a virtual machine: V4L2 driver, systemd, the agent
 	@tools/setup device
+	@cargo build --locked --bin vedette
 	@tests/device/smoke
 
 minimal-debian: ## `make demo` and `make test` in a bare Debian, to prove that no install step is missing

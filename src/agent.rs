@@ -39,6 +39,10 @@ pub use watchdog::{Verdict, Watchdog};
 /// Picks on their way to the still thread. The byte budget bounds them first; this bounds tiny ones.
 const PICKS: usize = 1024;
 
+/// Longest turn of the agent itself: a reload waits for a camera, uploads, and a spool whose card may
+/// take two minutes for one flush.
+const TURN_DEADLINE: Duration = Duration::from_secs(180);
+
 /// Longest time for the still thread to make one picture.
 const STILL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -103,6 +107,7 @@ pub struct Agent {
     asks: mpsc::Receiver<socket::Ask>,
     tick: tokio::time::Interval,
     time_told: Instant,
+    beat: Beat,
     /// Threads and their deadlines, for the watchdog.
     pub watchdog: Watchdog,
 }
@@ -126,7 +131,7 @@ impl Agent {
     pub async fn start(config: Config, deps: Deps) -> anyhow::Result<Self> {
         let boot = deps.clock.boot_id();
         let timekeeper = Timekeeper::new(deps.clock.clone(), config.trust);
-        let mut watchdog = Watchdog::new();
+        let watchdog = Watchdog::new();
         let now = deps.clock.boottime();
         let moment = Moment { boot: boot.clone(), at: now, wall: timekeeper.wall_at(now) };
         let (spool, opened) = Spool::open(&config.spool, moment)
@@ -136,9 +141,10 @@ impl Agent {
         if let Some(newest) = opened.newest_wall {
             timekeeper.remember(newest);
         }
+        let beat = Beat::new("agent", TURN_DEADLINE);
+        watchdog.core(beat.clone());
         let account = Account::new(config.in_hand);
-        let (picks, still) =
-            start_still(opened.next_seq, &boot, &timekeeper, &spool, &mut watchdog)?;
+        let (picks, still) = start_still(opened.next_seq, &boot, &timekeeper, &spool, &watchdog)?;
         let (asks_in, asks) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
         let path = &config.control_socket;
@@ -166,6 +172,7 @@ impl Agent {
             asks,
             tick: tokio::time::interval(Duration::from_secs(1)),
             time_told: Instant::now(),
+            beat,
             watchdog,
             deps,
             config,
@@ -198,6 +205,13 @@ impl Agent {
     /// # Errors
     /// A part of the agent ended that should not have.
     pub async fn handle(&mut self, turn: Turn) -> anyhow::Result<()> {
+        self.beat.busy();
+        let handled = self.act(turn).await;
+        self.beat.idle();
+        handled
+    }
+
+    async fn act(&mut self, turn: Turn) -> anyhow::Result<()> {
         match turn {
             Turn::Asked((Request::Status {}, reply)) => {
                 let status = self.status().await;
@@ -376,7 +390,7 @@ fn start_still(
     boot: &BootId,
     timekeeper: &Timekeeper,
     spool: &Spool,
-    watchdog: &mut Watchdog,
+    watchdog: &Watchdog,
 ) -> anyhow::Result<(SyncSender<Pick>, JoinHandle<u64>)> {
     let (picks, rx) = sync_channel(PICKS);
     let beat = Beat::new("still", STILL_DEADLINE);

@@ -107,5 +107,5 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Shows what is wrong with a configuration, with colours on a terminal.
 fn tell(errors: &config::ConfigErrors) {
     use std::io::IsTerminal;
-    say(&errors.render(std::io::stderr().is_terminal()));
+    say(&(errors.render(std::io::stderr().is_terminal()) + "\n"));
 }

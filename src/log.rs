@@ -3,6 +3,8 @@
 //! The configured level is for this crate. Other crates log from `warn` up only: HTTP and TLS crates
 //! show URLs at lower levels, and a presigned URL is a secret.
 
+mod journal;
+
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -44,10 +46,8 @@ fn filter(level: LogLevel) -> EnvFilter {
 pub fn init(settings: LogSettings) -> Result<Handle, tracing_subscriber::util::TryInitError> {
     let (filter, handle) = reload::Layer::new(filter(settings.level));
     let journal = match settings.format {
-        LogFormat::Journald => tracing_journald::layer().ok(),
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => {
-            tracing_journald::layer().ok()
-        }
+        LogFormat::Journald => journal::Journal::connect().ok(),
+        LogFormat::Auto if stderr_is_journal() => journal::Journal::connect().ok(),
         _ => None,
     };
     let limit = RepeatLimit::default;
@@ -66,6 +66,17 @@ pub fn init(settings: LogSettings) -> Result<Handle, tracing_subscriber::util::T
     };
     tracing_subscriber::registry().with(filter).with(out).try_init()?;
     Ok(Handle(handle))
+}
+
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stderr()).is_ok_and(|s| is_stream(&stream, s.st_dev, s.st_ino))
+}
+
+/// Does `JOURNAL_STREAM` (device and inode, systemd.exec(5)) name this file? The variable alone says
+/// nothing: whoever a service starts with its output in a file inherits it.
+fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+    stream.split_once(':') == Some((&device.to_string(), &inode.to_string()))
 }
 
 /// Lets each place in the code say `BURST` things in `WINDOW`, then is silent until the window ends.
@@ -113,6 +124,14 @@ impl<S: Subscriber> Filter<S> for RepeatLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_journal_is_told_from_a_file_by_device_and_inode() {
+        assert!(is_stream("8:4711", 8, 4711));
+        for other in ["8:4712", "9:4711", "", "8", "8:", ":4711", "4711:8"] {
+            assert!(!is_stream(other, 8, 4711), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_repeating_place_is_silenced_until_its_window_ends() {

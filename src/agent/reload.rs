@@ -43,6 +43,12 @@ pub(super) fn changes(old: &Config, new: &Config) -> Changes {
 impl Agent {
     /// Applies a new configuration as far as a running agent can.
     pub async fn reload(&mut self, new: Config) {
+        self.beat.busy();
+        self.apply(new).await;
+        self.beat.idle();
+    }
+
+    async fn apply(&mut self, new: Config) {
         let changes = changes(&self.config, &new);
         info!(
             stopped = ?changes.stop,

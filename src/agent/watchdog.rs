@@ -1,10 +1,11 @@
 //! The watchdog's rule: it measures threads, never outcomes. Pure but for the time that beats read.
 //!
-//! Fed while every core thread (still, spool, the runtime by asking at all) is within its deadline and
-//! at least one camera thread is. A single camera thread that hangs is *camera lost*; only after ten
+//! Fed while every core thread (still, spool, the runtime by asking at all) and the agent's present turn
+//! are within their deadlines and at least one camera thread is. A single camera thread that hangs is *camera lost*; only after ten
 //! minutes of it is the agent to be started again.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::health::Beat;
@@ -21,9 +22,15 @@ pub enum Verdict {
     Starve(String),
 }
 
-/// Threads and their deadlines.
-#[derive(Debug, Default)]
+/// Threads and their deadlines. Clones watch the same threads, also those that come later: one clone
+/// feeds systemd beside the agent's own work.
+#[derive(Clone, Debug, Default)]
 pub struct Watchdog {
+    watched: Arc<Mutex<Watched>>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
     core: Vec<Beat>,
     cameras: BTreeMap<String, Beat>,
 }
@@ -36,33 +43,40 @@ impl Watchdog {
     }
 
     /// Watches a thread without which there is no agent.
-    pub fn core(&mut self, beat: Beat) {
-        self.core.push(beat);
+    pub fn core(&self, beat: Beat) {
+        self.watched().core.push(beat);
     }
 
     /// A heartbeat for a camera's thread; replaces that of an earlier thread of the same camera.
-    pub fn camera(&mut self, name: &str, deadline: Duration) -> Beat {
+    pub fn camera(&self, name: &str, deadline: Duration) -> Beat {
         let beat = Beat::new(name, deadline);
-        self.cameras.insert(name.to_owned(), beat.clone());
+        self.watched().cameras.insert(name.to_owned(), beat.clone());
         beat
     }
 
     /// Forgets a camera that is no longer configured.
-    pub fn forget(&mut self, camera: &str) {
-        self.cameras.remove(camera);
+    pub fn forget(&self, camera: &str) {
+        self.watched().cameras.remove(camera);
     }
 
     /// Camera threads that hang, and for how long.
-    pub fn hanging(&self) -> impl Iterator<Item = (&str, Duration)> {
-        self.cameras.iter().filter_map(|(name, beat)| Some((name.as_str(), beat.overdue()?)))
+    #[must_use]
+    pub fn hanging(&self) -> Vec<(String, Duration)> {
+        let watched = self.watched();
+        watched.cameras.iter().filter_map(|(n, beat)| Some((n.clone(), beat.overdue()?))).collect()
     }
 
     /// Judges all threads.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let core = self.core.iter().map(|b| (b.name(), b.overdue()));
-        let cameras = self.cameras.iter().map(|(name, b)| (name.as_str(), b.overdue()));
+        let watched = self.watched();
+        let core = watched.core.iter().map(|b| (b.name(), b.overdue()));
+        let cameras = watched.cameras.iter().map(|(name, b)| (name.as_str(), b.overdue()));
         judge(core, cameras)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,5 +126,20 @@ mod tests {
         assert!(!fed(None, &[S(1), S(1)]), "none is alive");
         assert!(!fed(None, &[S(1)]));
         assert!(!fed(S(1), &[None]), "the spool hangs");
+    }
+
+    #[test]
+    fn a_clone_watches_threads_that_come_and_go_later() {
+        let watchdog = Watchdog::new();
+        let clone = watchdog.clone();
+        watchdog.camera("front", Duration::ZERO).busy();
+        assert!(matches!(clone.verdict(), Verdict::Starve(why) if why.contains("every camera")));
+        assert_eq!(clone.hanging().len(), 1);
+        watchdog.forget("front");
+        assert_eq!(clone.verdict(), Verdict::Feed);
+        let core = Beat::new("agent", Duration::ZERO);
+        watchdog.core(core.clone());
+        core.busy();
+        assert!(matches!(clone.verdict(), Verdict::Starve(why) if why.contains("thread agent")));
     }
 }

@@ -1,9 +1,12 @@
 //! `vedette run`: the daemon. Signals, systemd's protocol, reload; everything else is the agent's.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
 use super::ConfigArgs;
@@ -12,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, ConfigErrors, EX_CONFIG, Loaded};
 use crate::identity;
 use crate::log;
-use crate::status::{Alarm, ConfigStatus};
+use crate::status::{Alarm, ConfigStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -76,18 +79,41 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
     remember(&loaded, options);
     tell(&[sd_notify::NotifyState::Ready]);
     info!(version = env!("CARGO_PKG_VERSION"), "Vedette runs.");
-    let result = turn(&mut agent, options, &mut signals, &handle).await;
+    let watchdog = agent.watchdog.clone();
+    let result = tokio::select! {
+        ended = turn(&mut agent, options, &mut signals, &handle) => ended,
+        never = feed(
+            sd_notify::watchdog_enabled(),
+            || watchdog.verdict(),
+            || tell(&[sd_notify::NotifyState::Watchdog]),
+        ) => match never {},
+    };
     tell(&[sd_notify::NotifyState::Stopping]);
     info!("Stopping: cameras, pictures in hand, uploads, spool. A second signal ends at once.");
     tokio::select! {
-        status = agent.stop() => info!(
-            chosen = status.run.chosen, kept = status.run.kept,
-            stored = status.ledger.stored, queued = status.ledger.queued, "Stopped."
-        ),
+        status = agent.stop() => account(&status),
         _ = signals.term.recv() => anyhow::bail!("a second signal came: ended at once"),
         _ = signals.int.recv() => anyhow::bail!("a second signal came: ended at once"),
     }
     result
+}
+
+/// The last word: both sums with all their parts.
+fn account(status: &Status) {
+    let (run, ledger) = (&status.run, &status.ledger);
+    info!(
+        chosen = run.chosen,
+        kept = run.kept,
+        refused = run.refused.values().sum::<u64>(),
+        in_hand = run.in_hand,
+        ever_kept = ledger.kept,
+        stored = ledger.stored,
+        queued = ledger.queued,
+        quarantined = ledger.quarantined,
+        lost = ledger.lost.values().sum::<u64>(),
+        sums_hold = run.holds && ledger.holds,
+        "Stopped."
+    );
 }
 
 /// Runs until a signal ends it or a part fails.
@@ -97,8 +123,6 @@ async fn turn(
     signals: &mut Signals,
     handle: &log::Handle,
 ) -> anyhow::Result<()> {
-    let watchdog = sd_notify::watchdog_enabled().map(|every| every / 2);
-    let mut fed = tokio::time::Instant::now();
     loop {
         let turn = tokio::select! {
             turn = agent.turn() => turn,
@@ -110,12 +134,26 @@ async fn turn(
             }
         };
         agent.handle(turn).await?;
-        if watchdog.is_some_and(|every| fed.elapsed() >= every) {
-            fed = tokio::time::Instant::now();
-            match agent.watchdog.verdict() {
-                Verdict::Feed => tell(&[sd_notify::NotifyState::Watchdog]),
-                Verdict::Starve(why) => error!(%why, "The watchdog is not fed."),
-            }
+    }
+}
+
+/// Feeds the watchdog for as long as `judge` finds all threads well. It runs beside the agent's turns,
+/// because a turn may rightly wait longer for a slow disk than the watchdog does; each turn has a
+/// deadline of its own, which `judge` knows.
+async fn feed(
+    period: Option<Duration>,
+    judge: impl Fn() -> Verdict,
+    mut eat: impl FnMut(),
+) -> Infallible {
+    let Some(period) = period else { return std::future::pending().await };
+    // Half the period, as sd_watchdog_enabled(3) asks for.
+    let mut tick = tokio::time::interval((period / 2).max(Duration::from_millis(1)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match judge() {
+            Verdict::Feed => eat(),
+            Verdict::Starve(why) => error!(%why, "The watchdog is not fed."),
         }
     }
 }
@@ -177,4 +215,30 @@ fn refuse(agent: &mut Agent, errors: &ConfigErrors) {
 
 fn tell(states: &[sd_notify::NotifyState<'_>]) {
     sd_notify::notify(states).ok(); // no systemd, nobody to tell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use tokio::time::Instant;
+
+    /// When it was fed in the first ten seconds, at a period of two.
+    async fn fed(judge: impl Fn() -> Verdict) -> Vec<Duration> {
+        let began = Instant::now();
+        let times = RefCell::new(Vec::new());
+        let period = Some(Duration::from_secs(2));
+        let feeding = feed(period, judge, || times.borrow_mut().push(began.elapsed()));
+        drop(tokio::time::timeout(Duration::from_secs(10), feeding).await);
+        times.into_inner()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_fed_twice_a_period_while_all_is_well() {
+        let times = fed(|| Verdict::Feed).await;
+        assert!(times.len() >= 10, "{times:?}");
+        let mut gaps = times.iter().zip(times.iter().skip(1)).map(|(a, b)| *b - *a);
+        assert!(gaps.all(|gap| gap < Duration::from_millis(1100)), "{times:?}");
+        assert!(fed(|| Verdict::Starve("the spool hangs".into())).await.is_empty());
+    }
 }

@@ -117,9 +117,13 @@ fn verdict(root: &Path, e: &io::Error) -> Verdict {
             "{} is not there: is the disk mounted?",
             root.display()
         ))),
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::NotADirectory => Verdict::Park(Parked::Directory(why)),
+        // The service may write below /var/lib/vedette only, until it is told otherwise.
+        io::ErrorKind::ReadOnlyFilesystem => Verdict::Park(Parked::Directory(format!(
+            "{why}; for a service, name it in ReadWritePaths= (systemd/local-store.conf)"
+        ))),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => {
+            Verdict::Park(Parked::Directory(why))
+        }
         io::ErrorKind::InvalidFilename
         | io::ErrorKind::FileTooLarge
         | io::ErrorKind::IsADirectory => Verdict::Quarantine { why },
@@ -214,6 +218,16 @@ mod tests {
         fs::create_dir_all(root.path().join("v1/a.jpg")).unwrap();
         let verdict = store(root.path(), &item("v1/a.jpg", b"x"));
         assert!(matches!(verdict, Verdict::Quarantine { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_directory_that_the_service_may_not_write_parks_with_the_remedy() {
+        let verdict = verdict(Path::new("/srv/pictures"), &Errno::ROFS.into());
+        let Verdict::Park(Parked::Directory(why)) = verdict else { panic!("{verdict:?}") };
+        assert!(
+            why.contains("/srv/pictures: Read-only") && why.contains("ReadWritePaths"),
+            "{why}"
+        );
     }
 
     #[test]
