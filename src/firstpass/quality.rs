@@ -37,10 +37,11 @@ fn of_levels(luma: &Luma) -> Quality {
 fn neighbour_difference(luma: &Luma) -> f32 {
     let pairs = luma.width.saturating_sub(1) * luma.height;
     let rows = luma.data.chunks_exact(luma.width.max(1));
+    // Rows of at most 2^24 samples: their sums fit 32 bits, which the compiler keeps in vectors.
     let total: u64 = rows
         .map(|row| {
             let next = row.get(1..).unwrap_or_default();
-            row.iter().zip(next).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
+            u64::from(row.iter().zip(next).map(|(a, b)| u32::from(a.abs_diff(*b))).sum::<u32>())
         })
         .sum();
     total as f32 / pairs.max(1) as f32
