@@ -7,6 +7,9 @@
 //! *false* when no object was in the picture within a second of its beginning, so that its first picture
 //! shows nothing.
 
+// Each of its two users reads a part of it.
+#![allow(dead_code)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +29,7 @@ const AFTER_LIGHT: f64 = 3.0;
 
 /// What the light was doing in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub(crate) enum Condition {
     Day,
     Dusk,
     Night,
@@ -35,23 +38,23 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [Self; 5] = [Self::Day, Self::Dusk, Self::Night, Self::Dawn, Self::Lamp];
+    pub(crate) const ALL: [Self; 5] = [Self::Day, Self::Dusk, Self::Night, Self::Dawn, Self::Lamp];
 }
 
 /// Sums over the frames of one condition.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub frames: u64,
-    pub objects: u64,
-    pub found: u64,
-    pub stray: u64,
-    pub light: u64,
-    pub events: u64,
-    pub false_events: u64,
+pub(crate) struct Tally {
+    pub(crate) frames: u64,
+    pub(crate) objects: u64,
+    pub(crate) found: u64,
+    pub(crate) stray: u64,
+    pub(crate) light: u64,
+    pub(crate) events: u64,
+    pub(crate) false_events: u64,
 }
 
 impl Tally {
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.frames += other.frames;
         self.objects += other.objects;
         self.found += other.found;
@@ -62,32 +65,32 @@ impl Tally {
     }
 
     /// Share of the objects found.
-    pub fn recall(&self) -> f64 {
+    pub(crate) fn recall(&self) -> f64 {
         self.found as f64 / self.objects.max(1) as f64
     }
 }
 
 /// An event as it was told, in seconds of scene time.
 #[derive(Clone, Copy, Debug)]
-pub struct Event {
-    pub began: f64,
-    pub last_motion: f64,
-    pub condition: Condition,
-    pub is_false: bool,
+pub(crate) struct Event {
+    pub(crate) began: f64,
+    pub(crate) last_motion: f64,
+    pub(crate) condition: Condition,
+    pub(crate) is_false: bool,
 }
 
 /// What came of one street.
 #[derive(Clone, Debug, Default)]
-pub struct Score {
+pub(crate) struct Score {
     /// By condition, in the order of [`Condition::ALL`].
-    pub tallies: [Tally; 5],
-    pub events: Vec<Event>,
-    /// Number and length of stretches of stray boxes, in frames.
-    pub strays: Vec<(f64, Condition, PixelBox)>,
+    pub(crate) tallies: [Tally; 5],
+    pub(crate) events: Vec<Event>,
+    /// When and in what light each stray box was told.
+    pub(crate) strays: Vec<(f64, Condition, PixelBox)>,
 }
 
 impl Score {
-    pub fn total(&self) -> Tally {
+    pub(crate) fn total(&self) -> Tally {
         self.tallies.iter().fold(Tally::default(), |mut sum, &t| {
             sum.add(t);
             sum
@@ -97,16 +100,16 @@ impl Score {
 
 /// Which street, and how it is watched.
 #[derive(Clone, Copy, Debug)]
-pub struct Run {
-    pub seed: u64,
-    pub size: (u32, u32),
-    pub fps: f64,
-    pub seconds: f64,
-    pub format: PixelFormat,
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    pub(crate) size: (u32, u32),
+    pub(crate) fps: f64,
+    pub(crate) seconds: f64,
+    pub(crate) format: PixelFormat,
 }
 
 /// Watches a street at the default settings.
-pub fn score(run: Run) -> Score {
+pub(crate) fn score(run: Run) -> Score {
     let mut camera = street(run);
     let mut pass = FirstPass::new(MotionSettings::default());
     let mut machine = EventMachine::new(EventSettings::default(), &Zero.boot_id());
@@ -141,14 +144,14 @@ pub fn score(run: Run) -> Score {
 }
 
 /// A street that is drawn as fast as it is asked for.
-pub fn street(run: Run) -> SceneCamera {
+fn street(run: Run) -> SceneCamera {
     let Run { seed, size, fps, format, .. } = run;
     let settings = SceneSettings { seed, size, fps, format, pace: Pace::Fast, frames: None };
     scene::open(&settings, Arc::new(Zero)).unwrap()
 }
 
 /// Does this box meet no object?
-pub fn is_stray(seen: PixelBox, objects: &[TruthBox], size: (u32, u32)) -> bool {
+fn is_stray(seen: PixelBox, objects: &[TruthBox], size: (u32, u32)) -> bool {
     let meets = |o: &TruthBox| {
         // Its shadow, and the coarseness of the boxes; a car's lamps light the road far ahead.
         let pad = size.1 / 24;
