@@ -18,15 +18,17 @@ use turbojpeg::{Compressor, Decompressor, Image, ScalingFactor, Subsamp};
 use vedette::camera::{Camera as _, FilesSettings, Pace, files};
 use vedette::clock::{BootTime, SystemClock};
 use vedette::firstpass::jpeg_dc::DcReader;
+use vedette::firstpass::shrink::Shrinker;
 use vedette::firstpass::{FirstPass, MotionSettings};
-use vedette::frame::{Frame, Geometry, PixelFormat, Stamp};
+use vedette::frame::{Frame, Geometry, Luma, PixelFormat, Stamp};
 
 const WIDTH: usize = 1920;
 const HEIGHT: usize = 1080;
 /// Blocks of a 4:2:2 frame: luma and as many of chroma.
 const BLOCKS: f64 = (WIDTH * HEIGHT.next_multiple_of(8) / 64 * 2) as f64;
-/// Frames of the clip; together they are larger than a cache.
-const FRAMES: usize = 8;
+/// Frames of the clip: 100 MB of YUYV, which no cache holds, as frames that a camera just wrote are in
+/// none either.
+const FRAMES: usize = 24;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -91,6 +93,12 @@ fn drawn(runs: usize) {
     let raw = bench("YUYV: whole first pass", runs, |i| {
         clock += 1;
         look(&mut pass, geometry(PixelFormat::Yuyv), &yuyv[i], clock);
+    });
+    let (mut shrinker, mut small) = (Shrinker::default(), Luma::default());
+    bench("YUYV: shrink alone", runs, |i| {
+        let (w, h) = (WIDTH as u32, HEIGHT as u32);
+        shrinker.yuyv(black_box(&yuyv[i]), w, h, 0, &mut small).expect("our own frame");
+        black_box(&small);
     });
     let read = bench("YUYV: reading the frame once (limit)", runs, |i| {
         black_box(sum(black_box(&yuyv[i])));

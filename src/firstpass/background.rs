@@ -14,7 +14,10 @@ use super::light::Relight;
 
 /// Deviations above the threshold that count as noise. A mean absolute deviation is 0.8 standard
 /// deviations of normal noise.
-const NOISE: f32 = 4.0;
+const NOISE: i16 = 4;
+/// Below this mean the threshold falls with the light, for what things reflect does too; half of it
+/// remains.
+const DARK: f32 = 72.0;
 /// Time constants in seconds.
 const FOLLOW: f32 = 3.0;
 const ABSORB: f32 = 8.0;
@@ -25,16 +28,111 @@ const UNREST: f32 = 40.0;
 /// Of the short memory that tells standing still from moving.
 const RECENT: f32 = 1.5;
 /// A changed sample adds no more than this to the deviation's learning.
-const MOST_DEVIATION: f32 = 24.0;
+const MOST_DEVIATION: i16 = 24 << LEVEL;
 /// Levels from the short memory that still count as standing still.
-const STILL: f32 = 6.0;
+const STILL: u16 = 6 << LEVEL;
+/// Levels from the mean that count as a shift.
+const SHIFT: i16 = 3 << (LEVEL - 1);
+
+/// Fraction bits of means, and [`FINER`] more of deviations. Integers of 16 bits halve the memory of
+/// the model and double the samples in a vector; 7 bits are the most that leave a sign to differences.
+const LEVEL: u32 = 7;
+const FINER: u32 = 3;
+/// Samples that are compared or followed together; counts of them fit a byte.
+const CHUNK: usize = 128;
+
+/// A mean as the model keeps it, in grey levels.
+pub(super) fn level(mean: i16) -> f32 {
+    f32::from(mean) / (1 << LEVEL) as f32
+}
+
+/// The nearest mean to a grey level; out of range is cut off.
+pub(super) fn from_level(level: f32) -> i16 {
+    (level.clamp(0.0, 255.0) * (1 << LEVEL) as f32).round() as i16
+}
+
+/// `by` of `value`, rounded; `by` has 15 fraction bits.
+#[inline(always)]
+fn part(value: i16, by: i16) -> i16 {
+    ((i32::from(value) * i32::from(by) + (1 << 14)) >> 15) as i16
+}
+
+#[inline(always)]
+fn sample(x: u8) -> i16 {
+    i16::from(x) << LEVEL
+}
+
+/// A share of at most 1 with 15 fraction bits.
+fn share(of_one: f32) -> i16 {
+    (of_one * 32768.0).round().min(32767.0) as i16
+}
 
 /// The learnt scene. All planes have the small plane's size.
 #[derive(Debug, Default)]
 pub(super) struct Background {
-    mean: Vec<f32>,
-    deviation: Vec<f32>,
-    recent: Vec<f32>,
+    /// Below 255 levels each, so that differences fit 16 bits.
+    mean: Vec<i16>,
+    deviation: Vec<i16>,
+    /// The short memory; the mean itself where nothing has changed.
+    recent: Vec<i16>,
+}
+
+/// How many samples of a frame are not as they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// They left the background.
+    pub(super) changed: usize,
+    /// They are brighter than their mean by 1.5 levels or more.
+    pub(super) above: usize,
+    /// Likewise darker.
+    pub(super) below: usize,
+}
+
+/// How fast a frame is learnt, from the time since the last.
+struct Rates {
+    follow: i16,
+    absorb: i16,
+    moving: i16,
+    calm: i16,
+    unrest: i16,
+    recent: i16,
+}
+
+impl Rates {
+    fn after(elapsed: Duration) -> Self {
+        let dt = elapsed.as_secs_f32();
+        let rate = |tau: f32| share(1.0 - (-dt / tau).exp());
+        Self {
+            follow: rate(FOLLOW),
+            absorb: rate(ABSORB),
+            moving: rate(MOVING),
+            calm: rate(DEVIATION),
+            unrest: rate(UNREST),
+            recent: rate(RECENT),
+        }
+    }
+}
+
+/// By how much a sample may leave its mean.
+#[derive(Clone, Copy)]
+struct Limit {
+    most: i16,
+    least: i16,
+    slope: i16,
+}
+
+impl Limit {
+    fn new(threshold: u8) -> Self {
+        let most = sample(threshold);
+        Self { most, least: most / 2, slope: share(f32::from(threshold) / DARK) }
+    }
+
+    #[inline(always)]
+    fn at(self, mean: i16, deviation: i16) -> i16 {
+        let lit = ((i32::from(mean) * i32::from(self.slope)) >> 15) as i16;
+        let limit = lit.min(self.most).max(self.least);
+        limit.saturating_add(deviation / ((1 << FINER) / NOISE))
+    }
 }
 
 impl Background {
@@ -42,55 +140,70 @@ impl Background {
     pub(super) fn begin(&mut self, luma: &[u8]) {
         for plane in [&mut self.mean, &mut self.recent] {
             plane.clear();
-            plane.extend(luma.iter().map(|&x| f32::from(x)));
+            plane.extend(luma.iter().map(|&x| sample(x)));
         }
         self.deviation.clear();
-        self.deviation.resize(luma.len(), 1.0);
+        self.deviation.resize(luma.len(), 1 << (LEVEL + FINER));
     }
 
-    /// The learnt means.
-    pub(super) fn mean(&self) -> &[f32] {
+    /// The learnt means; [`level`] reads them.
+    pub(super) fn mean(&self) -> &[i16] {
         &self.mean
     }
 
-    /// Marks changed samples with 1 in `changed`, which has the plane's size, and counts them.
-    pub(super) fn compare(&self, luma: &[u8], threshold: f32, changed: &mut [u8]) -> usize {
-        let model = self.mean.iter().zip(&self.deviation);
-        for ((out, &x), (&mean, &deviation)) in changed.iter_mut().zip(luma).zip(model) {
-            let limit = threshold + NOISE * deviation;
-            *out = u8::from((f32::from(x) - mean).abs() > limit);
+    /// Marks changed samples with 1 in `changed`, which has the plane's size, and counts.
+    pub(super) fn compare(&self, luma: &[u8], threshold: u8, changed: &mut [u8]) -> Counts {
+        let limit = Limit::new(threshold);
+        let model = self.mean.chunks(CHUNK).zip(self.deviation.chunks(CHUNK));
+        let frame = luma.chunks(CHUNK).zip(changed.chunks_mut(CHUNK));
+        let mut counts = Counts::default();
+        for ((luma, changed), (mean, deviation)) in frame.zip(model) {
+            let (mut all, mut above, mut below) = (0i16, 0i16, 0i16);
+            for ((out, &x), (&mean, &deviation)) in
+                changed.iter_mut().zip(luma).zip(mean.iter().zip(deviation))
+            {
+                let off = sample(x) - mean;
+                let left = i16::from(off.abs() > limit.at(mean, deviation));
+                *out = left as u8;
+                all += left;
+                above += i16::from(off >= SHIFT);
+                below += i16::from(off <= -SHIFT);
+            }
+            // Each is at most the chunk's length.
+            counts.changed += all as usize;
+            counts.above += above as usize;
+            counts.below += below as usize;
         }
-        changed.chunks(128).map(|c| usize::from(c.iter().sum::<u8>())).sum()
+        counts
     }
 
     /// Learns from a frame of which `changed` is known, `elapsed` after the last one.
     pub(super) fn follow(&mut self, luma: &[u8], changed: &[u8], elapsed: Duration) {
-        let dt = elapsed.as_secs_f32();
-        let rate = |tau: f32| 1.0 - (-dt / tau).exp();
-        let (follow, absorb, moving) = (rate(FOLLOW), rate(ABSORB), rate(MOVING));
-        let (calm, unrest, recent_rate) = (rate(DEVIATION), rate(UNREST), rate(RECENT));
-        let model = self.mean.iter_mut().zip(&mut self.deviation).zip(&mut self.recent);
-        for (((mean, deviation), recent), (&x, &changed)) in model.zip(luma.iter().zip(changed)) {
-            let x = f32::from(x);
-            let (off, since) = (x - *mean, x - *recent);
-            let learn = if since.abs() < STILL { absorb } else { moving };
-            let (learn, spread) = if changed == 0 { (follow, calm) } else { (learn, unrest) };
-            *mean += learn * off;
-            *deviation += spread * (off.abs().min(MOST_DEVIATION) - *deviation);
-            *recent += recent_rate * since;
+        let rates = Rates::after(elapsed);
+        let frame = luma.chunks(CHUNK).zip(changed.chunks(CHUNK));
+        let means = self.mean.chunks_mut(CHUNK).zip(self.deviation.chunks_mut(CHUNK));
+        let model = means.zip(self.recent.chunks_mut(CHUNK));
+        for ((luma, changed), ((mean, deviation), recent)) in frame.zip(model) {
+            if changed.iter().fold(0, |any, c| any | c) == 0 {
+                follow_calm(luma, mean, deviation, &rates);
+                recent.copy_from_slice(mean);
+            } else {
+                follow_changed(luma, changed, mean, deviation, recent, &rates);
+            }
         }
     }
 
     /// Learns from a frame of which it is known that nothing should be taken for motion: `weight` of
     /// it, the rest from before.
     pub(super) fn learn(&mut self, luma: &[u8], weight: f32) {
+        let weight = share(weight);
         let model = self.mean.iter_mut().zip(&mut self.deviation).zip(&mut self.recent);
         for (((mean, deviation), recent), &x) in model.zip(luma) {
-            let x = f32::from(x);
-            let off = x - *mean;
-            *mean += weight * off;
-            *deviation += weight * (off.abs().min(MOST_DEVIATION) * 0.5 - *deviation);
-            *recent = x;
+            let off = sample(x) - *mean;
+            *mean += part(off, weight);
+            let spread = off.abs().min(MOST_DEVIATION) << (FINER - 1);
+            *deviation += part(spread - *deviation, weight);
+            *recent = sample(x);
         }
     }
 
@@ -99,10 +212,10 @@ impl Background {
     pub(super) fn relight(&mut self, luma: &[u8], to: Relight) {
         let model = self.mean.iter_mut().zip(&mut self.recent);
         for ((mean, recent), &x) in model.zip(luma) {
-            let (x, lit) = (f32::from(x), to.of(*mean));
-            if (x - lit).abs() < (x - *mean).abs() {
+            let lit = from_level(to.of(level(*mean)));
+            if (sample(x) - lit).abs() < (sample(x) - *mean).abs() {
                 *mean = lit;
-                *recent = to.of(*recent);
+                *recent = from_level(to.of(level(*recent)));
             }
         }
     }
@@ -112,9 +225,41 @@ impl Background {
         let Some(luma) = luma.get(part.clone()) else { return };
         for plane in [&mut self.mean, &mut self.recent] {
             for (level, &x) in plane.get_mut(part.clone()).into_iter().flatten().zip(luma) {
-                *level = f32::from(x);
+                *level = sample(x);
             }
         }
+    }
+}
+
+/// A chunk without a changed sample, which nearly all are.
+fn follow_calm(luma: &[u8], mean: &mut [i16], deviation: &mut [i16], rates: &Rates) {
+    for ((mean, deviation), &x) in mean.iter_mut().zip(deviation).zip(luma) {
+        let off = sample(x) - *mean;
+        *mean += part(off, rates.follow);
+        let spread = off.abs().min(MOST_DEVIATION) << FINER;
+        *deviation += part(spread - *deviation, rates.calm);
+    }
+}
+
+fn follow_changed(
+    luma: &[u8],
+    changed: &[u8],
+    mean: &mut [i16],
+    deviation: &mut [i16],
+    recent: &mut [i16],
+    rates: &Rates,
+) {
+    let model = mean.iter_mut().zip(deviation).zip(recent);
+    for (((mean, deviation), recent), (&x, &changed)) in model.zip(luma.iter().zip(changed)) {
+        let (off, since) = (sample(x) - *mean, sample(x) - *recent);
+        let stands = since.unsigned_abs() < STILL;
+        let learn = if stands { rates.absorb } else { rates.moving };
+        let (learn, spread) =
+            if changed == 0 { (rates.follow, rates.calm) } else { (learn, rates.unrest) };
+        *mean += part(off, learn);
+        let far = off.abs().min(MOST_DEVIATION) << FINER;
+        *deviation += part(far - *deviation, spread);
+        *recent += part(since, rates.recent);
     }
 }
 
@@ -125,14 +270,14 @@ mod tests {
     const FRAME: Duration = Duration::from_millis(200);
 
     fn count(b: &Background, luma: &[u8]) -> usize {
-        b.compare(luma, 10.0, &mut vec![0; luma.len()])
+        b.compare(luma, 10, &mut vec![0; luma.len()]).changed
     }
 
     fn follow(b: &mut Background, frames: usize, mut luma: impl FnMut(usize) -> Vec<u8>) {
         for i in 0..frames {
             let luma = luma(i);
             let mut changed = vec![0; luma.len()];
-            b.compare(&luma, 10.0, &mut changed);
+            b.compare(&luma, 10, &mut changed);
             b.follow(&luma, &changed, FRAME);
         }
     }
@@ -172,6 +317,7 @@ mod tests {
         let mut b = Background::default();
         b.begin(&[40, 100, 200, 90]);
         b.relight(&[72, 158, 250, 91], Relight { gain: 1.5, offset: 10.0 });
-        assert_eq!(b.mean(), [70.0, 160.0, 255.0, 90.0]);
+        let means: Vec<f32> = b.mean().iter().map(|&m| level(m)).collect();
+        assert_eq!(means, [70.0, 160.0, 255.0, 90.0]);
     }
 }

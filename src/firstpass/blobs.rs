@@ -102,6 +102,10 @@ impl Finder {
     fn take_runs(&mut self) {
         self.runs.clear();
         for (y, row) in self.clean.chunks_exact(self.width.max(1)).enumerate() {
+            // Most rows hold nothing, and are told so sixteen samples at a time.
+            if !row.contains(&1) {
+                continue;
+            }
             let mut x = 0;
             while let Some(skip) = row.get(x..).and_then(|r| r.iter().position(|&c| c == 1)) {
                 let x0 = x + skip;

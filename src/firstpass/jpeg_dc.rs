@@ -73,6 +73,15 @@ fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
+/// Cuts off the zeros behind a frame in a larger buffer. Zero bits are valid codes: a cut frame would
+/// else seem whole. A scan does not end in them: it is padded with ones.
+fn without_zero_tail(mut data: &[u8]) -> &[u8] {
+    while let Some((head, &[0, 0, 0, 0, 0, 0, 0, 0])) = data.split_last_chunk::<8>() {
+        data = head;
+    }
+    data
+}
+
 /// Reads JPEGs one after the other into the same planes.
 #[derive(Debug, Default)]
 pub struct DcReader {
@@ -199,7 +208,7 @@ impl DcReader {
         tables: &Tables,
     ) -> Result<(), JpegError> {
         let layout = Layout::new(frame, scan)?;
-        let data = jpeg.get(start..).unwrap_or_default();
+        let data = without_zero_tail(jpeg.get(start..).unwrap_or_default());
         // A block takes at least one bit for its DC and one for its end, so that a header alone cannot
         // make us allocate a plane.
         if layout.blocks() > data.len() * 4 {

@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use super::background::{Counts, level};
+
 /// Above this share of changed samples no fit is needed: nothing that moves fills the picture at once.
 const EVERYTHING: f32 = 0.6;
 /// From this share on a change is worth a fit, and may be called a change of light.
@@ -53,14 +55,18 @@ pub(super) enum Light {
 }
 
 /// Judges a frame of which `changed` samples left the background.
-pub(super) fn judge(luma: &[u8], mean: &[f32], changed: usize, threshold: f32) -> Light {
-    let share = changed as f32 / luma.len().max(1) as f32;
+pub(super) fn judge(luma: &[u8], mean: &[i16], counts: Counts, threshold: u8) -> Light {
+    let share = counts.changed as f32 / luma.len().max(1) as f32;
+    // The median is worth finding only when more than half of the samples went one way; hardly ever.
+    if share < MUCH && counts.above.max(counts.below) * 2 < luma.len() {
+        return Light::Same;
+    }
     let shift = median_shift(luma, mean);
     if share < MUCH && shift.abs() < DRIFT {
         return Light::Same;
     }
     let fit = fit(luma, mean, shift);
-    let left = unexplained(luma, mean, fit, threshold);
+    let left = unexplained(luma, mean, fit, f32::from(threshold));
     if share >= MUCH && left < share * 0.35 {
         Light::Changed(fit)
     } else if share >= EVERYTHING {
@@ -72,12 +78,12 @@ pub(super) fn judge(luma: &[u8], mean: &[f32], changed: usize, threshold: f32) -
     }
 }
 
-fn sampled<'a>(luma: &'a [u8], mean: &'a [f32]) -> impl Iterator<Item = (u8, f32)> + 'a {
-    luma.iter().zip(mean).step_by(STRIDE).map(|(&x, &m)| (x, m))
+fn sampled<'a>(luma: &'a [u8], mean: &'a [i16]) -> impl Iterator<Item = (u8, f32)> + 'a {
+    luma.iter().zip(mean).step_by(STRIDE).map(|(&x, &m)| (x, level(m)))
 }
 
 /// Median of how far samples are from their means, in whole levels.
-fn median_shift(luma: &[u8], mean: &[f32]) -> f32 {
+fn median_shift(luma: &[u8], mean: &[i16]) -> f32 {
     let mut histogram = [0u32; 512];
     let mut total = 0;
     for (x, m) in sampled(luma, mean) {
@@ -95,7 +101,7 @@ fn median_shift(luma: &[u8], mean: &[f32]) -> f32 {
 }
 
 /// Least squares from the median shift on, three times without the samples that fit worst.
-fn fit(luma: &[u8], mean: &[f32], shift: f32) -> Relight {
+fn fit(luma: &[u8], mean: &[i16], shift: f32) -> Relight {
     let mut fit = Relight { gain: 1.0, offset: shift };
     for _ in 0..3 {
         let error = |&(x, m): &(u8, f32)| (f32::from(x) - fit.of(m)).abs();
@@ -117,7 +123,7 @@ fn fit(luma: &[u8], mean: &[f32], shift: f32) -> Relight {
 }
 
 /// Share of samples that the fit leaves changed.
-fn unexplained(luma: &[u8], mean: &[f32], fit: Relight, threshold: f32) -> f32 {
+fn unexplained(luma: &[u8], mean: &[i16], fit: Relight, threshold: f32) -> f32 {
     let (mut left, mut count) = (0u32, 0u32);
     for (x, m) in sampled(luma, mean) {
         left += u32::from((f32::from(x) - fit.of(m)).abs() > threshold);
@@ -130,7 +136,7 @@ fn unexplained(luma: &[u8], mean: &[f32], fit: Relight, threshold: f32) -> f32 {
 /// over a blob (a lamp's cone fades), so it is differences of neighbours that are correlated.
 pub(super) fn shines_through(
     luma: &[u8],
-    mean: &[f32],
+    mean: &[i16],
     runs: impl Iterator<Item = Range<usize>>,
 ) -> bool {
     let (mut seen, mut below, mut both, mut count) = (0.0, 0.0, 0.0, 0.0);
@@ -139,7 +145,7 @@ pub(super) fn shines_through(
         let (xs, ms) = (xs.unwrap_or_default(), ms.unwrap_or_default());
         for (x, m) in xs.windows(2).zip(ms.windows(2)) {
             let dx = f64::from(x[1]) - f64::from(x[0]);
-            let dm = f64::from(m[1] - m[0]);
+            let dm = f64::from(level(m[1]) - level(m[0]));
             seen += dx * dx;
             below += dm * dm;
             both += dx * dm;
@@ -148,6 +154,24 @@ pub(super) fn shines_through(
     }
     let textured = below > TEXTURE * TEXTURE * count;
     textured && both > SAME_TEXTURE * (seen * below).sqrt()
+}
+
+/// Did this blob come little by little since the `earlier` plane, all but an eighth of it?
+pub(super) fn is_gradual(
+    luma: &[u8],
+    earlier: &[u8],
+    limit: u8,
+    runs: impl Iterator<Item = Range<usize>>,
+) -> bool {
+    let (mut sudden, mut count) = (0, 0);
+    for run in runs {
+        let (xs, es) = (luma.get(run.clone()), earlier.get(run));
+        for (x, e) in xs.unwrap_or_default().iter().zip(es.unwrap_or_default()) {
+            sudden += usize::from(x.abs_diff(*e) >= limit);
+            count += 1;
+        }
+    }
+    count > 0 && sudden * 8 <= count
 }
 
 /// Sums for a line through points.
@@ -186,23 +210,31 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
+    use super::super::background::from_level;
     use super::*;
 
-    fn scene() -> Vec<f32> {
+    fn scene() -> Vec<i16> {
         let mut rng = fastrand::Rng::with_seed(5);
-        (0..4000).map(|i| 40.0 + (i % 80) as f32 + 30.0 * rng.f32()).collect()
+        (0..4000).map(|i| from_level(40.0 + (i % 80) as f32 + 30.0 * rng.f32())).collect()
     }
 
-    fn seen(mean: &[f32], f: impl Fn(usize, f32) -> f32) -> Vec<u8> {
-        mean.iter().enumerate().map(|(i, &m)| f(i, m).clamp(0.0, 255.0).round() as u8).collect()
+    fn seen(mean: &[i16], f: impl Fn(usize, f32) -> f32) -> Vec<u8> {
+        let lit = |(i, &m)| f(i, level(m)).clamp(0.0, 255.0).round() as u8;
+        mean.iter().enumerate().map(lit).collect()
     }
 
     fn judged(f: impl Fn(usize, f32) -> f32) -> Light {
         let mean = scene();
         let luma = seen(&mean, f);
-        let changed =
-            luma.iter().zip(&mean).filter(|&(&x, m)| (f32::from(x) - m).abs() > 12.0).count();
-        judge(&luma, &mean, changed, 12.0)
+        let off: Vec<f32> =
+            luma.iter().zip(&mean).map(|(&x, &m)| f32::from(x) - level(m)).collect();
+        let count = |f: fn(f32) -> bool| off.iter().filter(|&&o| f(o)).count();
+        let counts = Counts {
+            changed: count(|o| o.abs() > 12.0),
+            above: count(|o| o >= 1.5),
+            below: count(|o| o <= -1.5),
+        };
+        judge(&luma, &mean, counts, 12)
     }
 
     #[test]
@@ -232,6 +264,9 @@ mod tests {
         let runs = || [100..180, 300..370].into_iter();
         assert!(shines_through(&lit, &mean, runs()));
         assert!(!shines_through(&person, &mean, runs()));
-        assert!(!shines_through(&lit, &[80.0; 4000], runs()), "nothing below to shine through");
+        assert!(
+            !shines_through(&lit, &[from_level(80.0); 4000], runs()),
+            "nothing below to shine through"
+        );
     }
 }

@@ -30,6 +30,13 @@ const LARGE: f32 = 0.004;
 /// From this share of the plane on, light on a part of the scene is a change of light for all of it:
 /// what it throws about (lit window frames, edges of its cone) is not motion either.
 const BRIGHT: f32 = 0.05;
+/// The light counts as unsteady for so long after it was last seen to change. While it is, small blobs
+/// too may be light: a lit window pales at dawn, which no gain and offset of the whole scene explain.
+const UNSTEADY: Duration = Duration::from_secs(4);
+/// Such light changes by less than this many levels from a frame to one at least [`STEP`] later. The
+/// edges of what moves change by its contrast.
+const GRADUAL: u8 = 8;
+const STEP: Duration = Duration::from_millis(190);
 /// Samples that a moving thing has at least, whatever the settings say.
 const FEWEST: usize = 3;
 
@@ -54,6 +61,33 @@ pub(super) struct Motion {
     finder: Finder,
     phase: Phase,
     last: BootTime,
+    unsteady: Option<BootTime>,
+    earlier: Earlier,
+}
+
+/// A plane of a moment ago, and one of a moment before that: the older one is at least [`STEP`] old.
+#[derive(Debug, Default)]
+struct Earlier {
+    old: Vec<u8>,
+    new: Vec<u8>,
+    taken: BootTime,
+}
+
+impl Earlier {
+    fn keep(&mut self, luma: &[u8], at: BootTime) {
+        if self.new.len() == luma.len() && at.since(self.taken) < STEP {
+            return;
+        }
+        std::mem::swap(&mut self.old, &mut self.new);
+        self.new.clear();
+        self.new.extend_from_slice(luma);
+        self.taken = at;
+    }
+
+    /// The newest plane that is at least [`STEP`] old.
+    fn plane(&self, at: BootTime) -> &[u8] {
+        if at.since(self.taken) < STEP { &self.old } else { &self.new }
+    }
 }
 
 impl Motion {
@@ -68,6 +102,8 @@ impl Motion {
             finder: Finder::default(),
             phase: Phase::Watching,
             last: BootTime(0),
+            unsteady: None,
+            earlier: Earlier { taken: BootTime(0), ..Earlier::default() },
         }
     }
 
@@ -75,6 +111,18 @@ impl Motion {
     pub(super) fn watch(&mut self, luma: &Luma, size: (u32, u32), at: BootTime) -> Observation {
         let elapsed = at.since(self.last).min(LONGEST_STEP);
         self.last = at;
+        let seen = self.step(luma, size, at, elapsed);
+        self.earlier.keep(&luma.data, at);
+        seen
+    }
+
+    fn step(
+        &mut self,
+        luma: &Luma,
+        size: (u32, u32),
+        at: BootTime,
+        elapsed: Duration,
+    ) -> Observation {
         if self.shape != (luma.width, luma.height) {
             self.begin(luma, at);
             return Observation::default();
@@ -116,13 +164,14 @@ impl Motion {
         at: BootTime,
         elapsed: Duration,
     ) -> Observation {
-        let threshold = f32::from(self.settings.threshold);
-        let mut count = self.background.compare(&luma.data, threshold, &mut self.changed);
-        match light::judge(&luma.data, self.background.mean(), count, threshold) {
+        let threshold = self.settings.threshold;
+        let mut counts = self.background.compare(&luma.data, threshold, &mut self.changed);
+        match light::judge(&luma.data, self.background.mean(), counts, threshold) {
             Light::Same => {}
             Light::Drift(to) => {
+                self.unsteady = Some(at);
                 self.background.relight(&luma.data, to);
-                count = self.background.compare(&luma.data, threshold, &mut self.changed);
+                counts = self.background.compare(&luma.data, threshold, &mut self.changed);
             }
             Light::Changed(to) => {
                 self.background.relight(&luma.data, to);
@@ -134,11 +183,11 @@ impl Motion {
             }
         }
         self.background.follow(&luma.data, &self.changed, elapsed);
-        if count < FEWEST {
+        if counts.changed < FEWEST {
             return Observation::default();
         }
-        let lit = self.find(luma);
-        if lit as f32 >= BRIGHT * luma.data.len() as f32 {
+        let lit = self.find(luma, at);
+        if lit.large as f32 >= BRIGHT * luma.data.len() as f32 {
             return self.settle(at);
         }
         let moving = self.finder.blobs().iter().map(|b| b.area).sum::<usize>();
@@ -146,38 +195,52 @@ impl Motion {
             motion: moving > 0,
             score: moving as f32 / self.watched.max(1) as f32,
             boxes: self.finder.boxes(size),
-            light_change: lit > 0 && moving == 0,
+            light_change: lit.large + lit.gradual > 0 && moving == 0,
             ..Observation::default()
         }
     }
 
     fn settle(&mut self, at: BootTime) -> Observation {
+        self.unsteady = Some(at);
         self.phase = Phase::Settling { since: at, frames: 0 };
         light_change()
     }
 
-    /// Finds the moving things of the changed samples in the zone. Large ones that are only light (a
-    /// lamp's cone) go into the model at once; tells how many samples they cover.
-    fn find(&mut self, luma: &Luma) -> usize {
+    /// Finds the moving things of the changed samples in the zone. Those that are only light (a lamp's
+    /// cone, a window that pales) go into the model at once.
+    fn find(&mut self, luma: &Luma, at: BootTime) -> Lit {
         for (changed, &zone) in self.changed.iter_mut().zip(&self.zone) {
             *changed &= zone;
         }
         let smallest = (self.settings.min_area * self.watched as f32).ceil() as usize;
         self.finder.find(&self.changed, luma.width, smallest.max(FEWEST));
         let large = (LARGE * luma.data.len() as f32) as usize;
+        let unsteady = self.unsteady.is_some_and(|since| at.since(since) < UNSTEADY);
+        let earlier = unsteady.then(|| self.earlier.plane(at));
         let (background, data) = (&mut self.background, &luma.data);
-        let mut lit = 0;
+        let mut lit = Lit::default();
         self.finder.drop_if(|blob, runs| {
-            let is_light =
-                blob.area >= large && light::shines_through(data, background.mean(), runs.clone());
-            if is_light {
-                runs.for_each(|run| background.adopt(data, run));
-                lit += blob.area;
+            if blob.area >= large && light::shines_through(data, background.mean(), runs.clone()) {
+                lit.large += blob.area;
+            } else if earlier.is_some_and(|e| light::is_gradual(data, e, GRADUAL, runs.clone())) {
+                lit.gradual += blob.area;
+            } else {
+                return false;
             }
-            is_light
+            runs.for_each(|run| background.adopt(data, run));
+            true
         });
         lit
     }
+}
+
+/// Samples of blobs that were only light.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lit {
+    /// Of large blobs through which the scene shone.
+    large: usize,
+    /// Of blobs that changed little by little.
+    gradual: usize,
 }
 
 fn light_change() -> Observation {

@@ -247,3 +247,37 @@ proptest! {
         }
     }
 }
+
+/// v4l2loopback's first buffers, and some cameras, promise far more bytes than the JPEG has.
+#[test]
+fn what_follows_the_end_of_a_jpeg_is_not_looked_at() {
+    let fixture = include_bytes!("../../../tests/fixtures/jpeg/restart-blocks-422.jpg");
+    let mut plain = DcReader::new();
+    plain.read(fixture).unwrap();
+    for rest in [vec![0; 8 << 20], [0x55, 0xff, 0xd9].repeat(1 << 20), fixture.repeat(30)] {
+        let mut reader = DcReader::new();
+        reader.read(&[&fixture[..], &rest[..]].concat()).unwrap();
+        assert_eq!((reader.luma(), reader.block_bits()), (plain.luma(), plain.block_bits()));
+        assert_eq!(reader.segment.capacity(), plain.segment.capacity(), "the rest was copied");
+    }
+}
+
+#[test]
+fn a_cut_frame_in_a_zeroed_buffer_is_truncated_and_the_zeros_are_not_copied() {
+    // Without restart markers, which would betray the cut.
+    let image = turbojpeg::Image {
+        pixels: &(0..64 * 64).map(|i| (i * i / 7) as u8).collect::<Vec<_>>()[..],
+        width: 64,
+        pitch: 64,
+        height: 64,
+        format: turbojpeg::PixelFormat::GRAY,
+    };
+    let whole = turbojpeg::compress(image, 80, turbojpeg::Subsamp::Gray).unwrap();
+    let mut reader = DcReader::new();
+    reader.read(&whole).unwrap();
+    for keep in [whole.len() / 2, whole.len() * 3 / 4] {
+        let cut = [&whole[..keep], &vec![0; 8 << 20][..]].concat();
+        assert_eq!(reader.read(&cut), Err(JpegError::Truncated));
+    }
+    assert!(reader.segment.capacity() < 1 << 20);
+}
