@@ -1,13 +1,16 @@
 //! `vedette run`: the daemon. Signals, systemd's protocol, reload; everything else is the agent's.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::ConfigArgs;
 use crate::agent::{Agent, Deps, Verdict};
+use crate::camera;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigErrors, EX_CONFIG, Loaded};
 use crate::identity;
@@ -71,8 +74,14 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
             restart_needed: Vec::new(),
         },
         alarms: alarms(&loaded),
+        open_camera: Arc::new(camera::open),
     };
-    let mut agent = Agent::start(loaded.config.clone(), deps).await?;
+    let mut agent = tokio::select! {
+        agent = Agent::start(loaded.config.clone(), deps) => agent?,
+        never = ask_for_time() => match never {},
+        _ = signals.term.recv() => return Ok(()),
+        _ = signals.int.recv() => return Ok(()),
+    };
     remember(&loaded, options);
     tell(&[sd_notify::NotifyState::Ready]);
     info!(version = env!("CARGO_PKG_VERSION"), "Vedette runs.");
@@ -88,6 +97,16 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
         _ = signals.int.recv() => anyhow::bail!("a second signal came: ended at once"),
     }
     result
+}
+
+/// Rebuilding a large spool's index may take longer than the unit's `TimeoutStartSec`; being killed for
+/// it would only begin it anew.
+async fn ask_for_time() -> Infallible {
+    let mut every = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        every.tick().await;
+        tell(&[sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000)]);
+    }
 }
 
 /// Runs until a signal ends it or a part fails.
@@ -110,6 +129,7 @@ async fn turn(
             }
         };
         agent.handle(turn).await?;
+        handle.tell_left_out();
         if watchdog.is_some_and(|every| fed.elapsed() >= every) {
             fed = tokio::time::Instant::now();
             match agent.watchdog.verdict() {
