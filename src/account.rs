@@ -187,4 +187,64 @@ mod tests {
             (4, 1, [1, 0, 1, 0, 1], 0, 0)
         );
     }
+
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Choose(u64),
+        Resize(usize, u64),
+        Kept(usize),
+        Refused(usize, usize),
+        Dropped(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let n = || 0..8_usize;
+        prop_oneof![
+            3 => (0..40_u64).prop_map(Op::Choose),
+            1 => (n(), 0..60_u64).prop_map(|(i, bytes)| Op::Resize(i, bytes)),
+            1 => n().prop_map(Op::Kept),
+            1 => (n(), 0..Refusal::ALL.len()).prop_map(|(i, why)| Op::Refused(i, why)),
+            1 => n().prop_map(Op::Dropped),
+        ]
+    }
+
+    fn play(account: &Account, ops: Vec<Op>) {
+        let mut held = Vec::new();
+        for op in ops {
+            let take = |held: &mut Vec<InHand>, i: usize| (i < held.len()).then(|| held.remove(i));
+            match op {
+                Op::Choose(bytes) => held.extend(account.choose(bytes)),
+                Op::Resize(i, bytes) => {
+                    held.get_mut(i).into_iter().for_each(|token| token.resize(bytes));
+                }
+                Op::Kept(i) => take(&mut held, i).into_iter().for_each(InHand::kept),
+                Op::Refused(i, why) => {
+                    take(&mut held, i)
+                        .into_iter()
+                        .for_each(|token| token.refused(Refusal::ALL[why]));
+                }
+                Op::Dropped(i) => drop(take(&mut held, i)),
+            }
+            assert!(account.sums().holds());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_holds_at_every_moment_whatever_threads_do(
+            threads in proptest::collection::vec(proptest::collection::vec(op(), 0..40), 1..5),
+        ) {
+            let account = Account::new(100);
+            std::thread::scope(|scope| {
+                for ops in threads {
+                    scope.spawn(|| play(&account, ops));
+                }
+            });
+            let sums = account.sums();
+            prop_assert!(sums.holds());
+            prop_assert_eq!((sums.in_hand, sums.bytes), (0, 0));
+        }
+    }
 }

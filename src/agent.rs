@@ -4,25 +4,30 @@
 //! start   spool (recovers) → still → cameras → upload, control socket
 //! stop    cameras → still → uploads (finish, or are cut at the deadline) → spool → end
 //! ```
-//! A camera whose driver hangs is never joined. A task that ends before it was told to is a failure:
-//! the agent stops in order and says so, and systemd starts it again.
+//! A camera whose driver hangs is never joined. A task or thread that ends before it was told to is a
+//! failure: the agent stops in order and says so, and systemd starts it again. What capture does not
+//! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
+//! for a disk, so that the watchdog is fed while a slow card syncs.
 
 mod reload;
 mod report;
+mod stop;
 mod watchdog;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::account::Account;
+use crate::camera::{self, OpenError, Source};
 use crate::capture;
 use crate::clock::{BootId, Clock, Timekeeper};
 use crate::config::Config;
@@ -30,7 +35,7 @@ use crate::control::command::Request;
 use crate::control::{Reply, socket};
 use crate::health::Beat;
 use crate::spool::{Moment, Spool};
-use crate::status::{Alarm, ConfigStatus, Status};
+use crate::status::{Alarm, ConfigStatus, LedgerStatus};
 use crate::still::{self, Asker, Pick};
 use crate::upload::{self, StoredNotice, UploadState};
 
@@ -46,20 +51,23 @@ const TURN_DEADLINE: Duration = Duration::from_secs(180);
 /// Longest time for the still thread to make one picture.
 const STILL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Longest time for cameras and the still thread to end, each.
-const THREADS_END: Duration = Duration::from_secs(4);
+/// Ticks between tries to bind a control socket that cannot be bound.
+const CONTROL_AGAIN: u64 = 10;
 
-/// Longest time for uploads under way to finish at a stop.
-const UPLOADS_END: Duration = Duration::from_secs(8);
-
-/// How often the spool hears of the trusted time, so that after a power cut it is known how late it was.
-const TELL_TIME: Duration = Duration::from_secs(3600);
+/// Ticks between tellings of the trusted time to the spool, so that after a power cut it is known how
+/// late it was.
+const TELL_TIME: u64 = 3600;
 
 /// How long somebody waits for a picture to look at.
 const SNAP: Duration = Duration::from_secs(10);
 
 /// Stored notices that a slow listener may be behind; older ones are counted as missed.
 const NOTICES: usize = 256;
+
+/// Opens a camera's source; injected, so that tests can script a camera. [`camera::open`] otherwise.
+pub type OpenCamera = Arc<
+    dyn Fn(&Source, Arc<dyn Clock>) -> Result<Box<dyn camera::Camera>, OpenError> + Send + Sync,
+>;
 
 /// What the agent is started with, besides its configuration.
 pub struct Deps {
@@ -69,6 +77,8 @@ pub struct Deps {
     pub config: ConfigStatus,
     /// Alarms known before the start: a broken configuration, a cloned identity.
     pub alarms: Vec<Alarm>,
+    /// How cameras are opened.
+    pub open_camera: OpenCamera,
 }
 
 /// What happened; the caller passes it to [`Agent::handle`].
@@ -78,8 +88,10 @@ pub enum Turn {
     Asked(socket::Ask),
     /// A camera thread ended, by its source's end or a stop.
     CameraEnded,
-    /// A second passed: watchdog, clock.
+    /// A second passed: threads, clock, what could not be done before.
     Tick,
+    /// Somebody got an answer.
+    Answered,
     /// A part ended that should not have: stop and be started again.
     Failed(String),
 }
@@ -99,15 +111,21 @@ pub struct Agent {
     camera_ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
     /// Tasks that must not end before a stop.
     tasks: JoinSet<&'static str>,
-    /// Tasks that end by themselves: pictures that somebody waits for.
-    snaps: JoinSet<()>,
+    /// Tasks that end by themselves: answers that somebody waits for.
+    jobs: JoinSet<()>,
     uploads: JoinSet<()>,
     upload: Option<Upload>,
     notices: broadcast::Sender<StoredNotice>,
-    asks: mpsc::Receiver<socket::Ask>,
+    asks: (mpsc::Sender<socket::Ask>, mpsc::Receiver<socket::Ask>),
+    /// Why there is no control socket.
+    control_fault: Option<String>,
+    /// The spool's account as last read.
+    ledger: Arc<Mutex<LedgerStatus>>,
+    /// The spool knows the trusted time, or is being told.
+    told_time: Arc<AtomicBool>,
     tick: tokio::time::Interval,
-    time_told: Instant,
     beat: Beat,
+    ticks: u64,
     /// Threads and their deadlines, for the watchdog.
     pub watchdog: Watchdog,
 }
@@ -127,14 +145,18 @@ impl Agent {
     /// Opens the spool, then starts everything. Capture starts even when the network is gone.
     ///
     /// # Errors
-    /// The spool cannot be opened, a thread cannot be started, or the control socket is taken.
+    /// The spool cannot be opened or a thread cannot be started.
     pub async fn start(config: Config, deps: Deps) -> anyhow::Result<Self> {
         let boot = deps.clock.boot_id();
         let timekeeper = Timekeeper::new(deps.clock.clone(), config.trust);
         let watchdog = Watchdog::new();
         let now = deps.clock.boottime();
         let moment = Moment { boot: boot.clone(), at: now, wall: timekeeper.wall_at(now) };
-        let (spool, opened) = Spool::open(&config.spool, moment)
+        let settings = config.spool.clone();
+        // Rebuilding a lost index takes a while; signals are to be heard meanwhile.
+        let (spool, opened) = tokio::task::spawn_blocking(move || Spool::open(&settings, moment))
+            .await
+            .context("opening the spool")?
             .with_context(|| format!("spool {}", config.spool.path.display()))?;
         watchdog.core(spool.beat());
         info!(?opened, "Spool is open.");
@@ -145,15 +167,6 @@ impl Agent {
         watchdog.core(beat.clone());
         let account = Account::new(config.in_hand);
         let (picks, still) = start_still(opened.next_seq, &boot, &timekeeper, &spool, &watchdog)?;
-        let (asks_in, asks) = mpsc::channel(8);
-        let mut tasks = JoinSet::new();
-        let path = &config.control_socket;
-        let server = socket::Server::bind(path)
-            .with_context(|| format!("control socket {}", path.display()))?;
-        tasks.spawn(async move {
-            server.serve(asks_in).await;
-            "control socket"
-        });
         let mut agent = Self {
             began: Instant::now(),
             boot,
@@ -164,15 +177,18 @@ impl Agent {
             still: Some(still),
             cameras: BTreeMap::new(),
             camera_ended: mpsc::channel(64),
-            tasks,
-            snaps: JoinSet::new(),
+            tasks: JoinSet::new(),
+            jobs: JoinSet::new(),
             uploads: JoinSet::new(),
             upload: None,
             notices: broadcast::channel(NOTICES).0,
-            asks,
+            asks: mpsc::channel(socket::AT_ONCE),
+            control_fault: None,
+            ledger: Arc::default(),
+            told_time: Arc::default(),
             tick: tokio::time::interval(Duration::from_secs(1)),
-            time_told: Instant::now(),
             beat,
+            ticks: 0,
             watchdog,
             deps,
             config,
@@ -182,20 +198,26 @@ impl Agent {
         for camera in agent.config.cameras.clone() {
             agent.start_camera(camera)?;
         }
+        agent.serve_control();
         Ok(agent)
     }
 
     /// Waits for the next thing to do. Cancel-safe: nothing is lost when it is dropped.
     pub async fn turn(&mut self) -> Turn {
         tokio::select! {
-            Some(ask) = self.asks.recv() => Turn::Asked(ask),
+            Some(ask) = self.asks.1.recv() => Turn::Asked(ask),
             Some(()) = self.camera_ended.1.recv() => Turn::CameraEnded,
             Some(ended) = self.tasks.join_next() => match ended {
                 Ok(name) => Turn::Failed(format!("{name} ended")),
                 Err(error) => Turn::Failed(error.to_string()),
             },
             Some(_) = self.uploads.join_next() => Turn::Failed("the uploader ended".to_owned()),
-            Some(_) = self.snaps.join_next() => Turn::Tick,
+            Some(answered) = self.jobs.join_next() => {
+                if let Err(error) = answered {
+                    warn!(%error, "An answer could not be given.");
+                }
+                Turn::Answered
+            }
             _ = self.tick.tick() => Turn::Tick,
         }
     }
@@ -214,12 +236,14 @@ impl Agent {
     async fn act(&mut self, turn: Turn) -> anyhow::Result<()> {
         match turn {
             Turn::Asked((Request::Status {}, reply)) => {
-                let status = self.status().await;
-                reply.send(Reply::Status(Box::new(status))).ok(); // the asker may have gone
+                let status = self.status();
+                self.jobs.spawn(async move {
+                    reply.send(Reply::Status(Box::new(status.await))).ok(); // the asker may have gone
+                });
             }
             Turn::Asked((Request::Snap { camera }, reply)) => self.snap(&camera, reply),
-            Turn::CameraEnded => {}
-            Turn::Tick => self.tick().await,
+            Turn::CameraEnded | Turn::Answered => {}
+            Turn::Tick => self.tick()?,
             Turn::Failed(why) => anyhow::bail!(why),
         }
         Ok(())
@@ -237,70 +261,72 @@ impl Agent {
         self.cameras.values().all(|c| c.running.is_finished())
     }
 
-    /// Stops cameras and the still thread, each within its deadline. What was chosen is now kept or
-    /// refused.
-    pub async fn stop_capture(&mut self) {
-        for camera in self.cameras.values() {
-            camera.running.stop();
+    fn tick(&mut self) -> anyhow::Result<()> {
+        if let Some(dead) = self.dead_thread() {
+            anyhow::bail!("{dead} ended without being told to");
         }
-        let ended = async {
-            while !self.cameras.values().all(|c| c.running.is_finished()) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        if tokio::time::timeout(THREADS_END, ended).await.is_err() {
-            warn!("A camera's driver hangs; its thread is left behind.");
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.control_fault.is_some() && self.ticks.is_multiple_of(CONTROL_AGAIN) {
+            self.serve_control();
         }
-        self.picks = None;
-        let Some(thread) = self.still.take() else { return };
-        let ended = async {
-            while !thread.is_finished() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(THREADS_END, ended).await.is_err() {
-            warn!("Pictures in hand are given up: the still thread is behind.");
-        }
+        self.tell_time();
+        Ok(())
     }
 
-    /// Waits until everything kept is stored or set aside, or `deadline` has passed.
-    pub async fn drain(&mut self, deadline: Duration) {
-        let drained = async {
-            loop {
-                match self.spool.snapshot().await {
-                    Ok(s) if s.queued > 0 => {}
-                    _ => return,
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        drop(tokio::time::timeout(deadline, drained).await); // late: the rest stays queued
-    }
-
-    /// Stops in order and gives the last status.
-    pub async fn stop(mut self) -> Status {
-        self.stop_capture().await;
-        self.stop_upload().await;
-        self.tasks.shutdown().await;
-        if let Err(error) = self.spool.flush().await {
-            error!(%error, "Spool could not write everything before the stop.");
+    /// A release aborts on a panic; where it unwinds, a thread must not be missing unnoticed.
+    fn dead_thread(&self) -> Option<String> {
+        if self.still.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Some("the still thread".to_owned());
         }
-        let status = self.status().await;
-        self.spool.stop().await;
-        status
+        if self.spool.has_stopped() {
+            return Some("the spool's thread".to_owned());
+        }
+        let told = |c: &Camera| {
+            matches!(c.running.counters.state(), capture::State::Ended | capture::State::Stopped)
+        };
+        let dead = self.cameras.iter().find(|(_, c)| c.running.is_finished() && !told(c));
+        dead.map(|(name, _)| format!("the thread of camera {name}"))
     }
 
-    async fn tick(&mut self) {
-        let news = self.timekeeper.poll();
-        if !news && self.time_told.elapsed() < TELL_TIME {
+    /// Tells the spool the trusted time, again after a failure. Not waited for: its disk may be slow,
+    /// and the watchdog is to be fed meanwhile.
+    fn tell_time(&mut self) {
+        self.timekeeper.poll();
+        let Some(offset) = self.timekeeper.offset() else { return };
+        if self.ticks.is_multiple_of(TELL_TIME) {
+            self.told_time.store(false, Ordering::Relaxed);
+        }
+        if self.told_time.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.time_told = Instant::now();
-        if let Some(offset) = self.timekeeper.offset()
-            && let Err(error) = self.spool.set_offset(offset.ns, offset.source.name()).await
-        {
-            warn!(%error, "The time is known, but the boot record could not be written.");
+        let (spool, told) = (self.spool.clone(), Arc::clone(&self.told_time));
+        self.jobs.spawn(async move {
+            if let Err(error) = spool.set_offset(offset.ns, offset.source.name()).await {
+                warn!(%error, "The time was learnt, but the boot record could not be written.");
+                told.store(false, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Serves the control socket, or notes why it cannot be: capture does not depend on it.
+    fn serve_control(&mut self) {
+        let path = &self.config.control_socket;
+        let why = match socket::Server::bind(path) {
+            Ok(server) => {
+                let asks = self.asks.0.clone();
+                self.tasks.spawn(async move {
+                    server.serve(asks).await;
+                    "control socket"
+                });
+                self.control_fault = None;
+                return;
+            }
+            Err(error) => format!("control socket {}: {error}", path.display()),
+        };
+        if self.control_fault.as_ref() != Some(&why) {
+            warn!(why, "No commands can be given; will try again.");
         }
+        self.control_fault = Some(why);
     }
 
     fn snap(&mut self, camera: &str, reply: oneshot::Sender<Reply>) {
@@ -320,7 +346,7 @@ impl Agent {
             reply.send(Reply::Failed(format!("camera {camera} is busy; ask again"))).ok(); // same
             return;
         }
-        self.snaps.spawn(async move {
+        self.jobs.spawn(async move {
             let answer = match tokio::time::timeout(SNAP, rx).await {
                 Ok(Ok(Ok(jpeg))) => Reply::Picture(jpeg),
                 Ok(Ok(Err(why))) => Reply::Failed(why),
@@ -336,7 +362,7 @@ impl Agent {
         let Some(picks) = self.picks.clone() else { return Ok(()) };
         let (asks_in, asks) = sync_channel(4);
         let ended = self.camera_ended.0.clone();
-        let clock = self.deps.clock.clone();
+        let (clock, open) = (self.deps.clock.clone(), self.deps.open_camera.clone());
         let beat = self.watchdog.camera(&name, settings.frame_timeout + Duration::from_secs(10));
         let wiring = capture::Wiring {
             boot: self.boot.clone(),
@@ -344,7 +370,7 @@ impl Agent {
             picks,
             asks,
             beat,
-            open: Box::new(move |source| crate::camera::open(source, clock.clone())),
+            open: Box::new(move |source| open(source, clock.clone())),
             reopen: capture::REOPEN,
             ended: Box::new(move || {
                 ended.try_send(()).ok(); // full: the agent hears of another end and looks at all
@@ -373,15 +399,6 @@ impl Agent {
             ended_in.send(()).ok(); // nobody waits any more
         });
         self.upload = Some(Upload { stop, state, ended });
-    }
-
-    async fn stop_upload(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        upload.stop.send(()).ok(); // it may have ended by itself
-        if tokio::time::timeout(UPLOADS_END, upload.ended).await.is_err() {
-            info!("Uploads under way were cut; they are sent again after the next start.");
-        }
-        self.uploads.shutdown().await;
     }
 }
 

@@ -382,6 +382,13 @@ impl Spool {
         self.inner.changed.clone()
     }
 
+    /// Has its thread ended, by a stop or by a fault?
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        let stopped = &self.inner.stopped;
+        stopped.has_changed().is_err() || *stopped.borrow()
+    }
+
     /// The thread's heartbeat, for the watchdog.
     #[must_use]
     pub fn beat(&self) -> Beat {

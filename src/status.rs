@@ -41,7 +41,8 @@ pub struct Status {
 /// Something a person should know of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// Short stable name: `config`, `camera`, `destination`, `thread`, `cloned`.
+    /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
+    /// `thread`, `cloned`.
     pub name: String,
     /// What is wrong and what helps.
     pub text: String,
@@ -115,8 +116,8 @@ pub struct RunStatus {
     pub holds: bool,
 }
 
-/// The spool's account.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The spool's account. Its default, before it was ever read, is empty, and so its sum holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LedgerStatus {
     /// Goes up when the index was lost and rebuilt.
     pub generation: u64,
@@ -138,6 +139,27 @@ pub struct LedgerStatus {
     pub max_bytes: u64,
     /// Does the sum hold?
     pub holds: bool,
+    /// Why these numbers are the last known ones and not those of now; absent when they are of now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
+}
+
+impl Default for LedgerStatus {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            kept: 0,
+            stored: 0,
+            queued: 0,
+            waiting: 0,
+            quarantined: 0,
+            lost: BTreeMap::new(),
+            bytes: 0,
+            max_bytes: 0,
+            holds: true,
+            stale: None,
+        }
+    }
 }
 
 /// The way out.

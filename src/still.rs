@@ -101,6 +101,8 @@ pub enum Pick {
     One(Box<Candidate>, InHand),
     /// A picture to look at, not to keep: the finished JPEG goes back to who asked.
     Show(Box<Candidate>, Asker),
+    /// Nothing comes after this: the thread ends although somebody may still hold a sender.
+    End,
 }
 
 /// A finished picture on its way into the spool.
@@ -129,8 +131,8 @@ pub fn show(candidate: &Candidate) -> Result<Vec<u8>, StillError> {
     Studio::default().show(candidate)
 }
 
-/// Starts the still thread. It ends when all senders of `rx` are gone and what they sent is done, and
-/// returns the next free sequence number.
+/// Starts the still thread. It ends at [`Pick::End`], or when all senders of `rx` are gone and what they
+/// sent is done, and returns the next free sequence number. What is sent after the end is refused.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -157,8 +159,11 @@ pub fn spawn(
         }
         while let Ok(pick) = rx.recv() {
             beat.busy();
-            thread.take(pick);
+            let goes_on = thread.take(pick);
             beat.idle();
+            if !goes_on {
+                break;
+            }
         }
         thread.next_seq
     })
@@ -175,14 +180,17 @@ struct StillThread {
 }
 
 impl StillThread {
-    fn take(&mut self, pick: Pick) {
+    /// Whether there is more to come.
+    fn take(&mut self, pick: Pick) -> bool {
         match pick {
             Pick::One(candidate, token) => self.keep(*candidate, token),
             Pick::Show(candidate, reply) => {
                 let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
                 reply.answer(picture);
             }
+            Pick::End => return false,
         }
+        true
     }
 
     fn keep(&mut self, candidate: Candidate, mut token: InHand) {
@@ -355,6 +363,28 @@ mod tests {
             assert!(!text.contains("thumb") && !text.contains("raw!"));
             assert_eq!(text.matches("Exif").count(), 1);
         }
+    }
+
+    #[test]
+    fn the_end_ends_it_although_a_hung_camera_holds_a_sender_and_what_comes_later_is_refused() {
+        let (sender, receiver) = sync_channel(4);
+        let account = Account::new(1 << 20);
+        let pick = || {
+            let token = account.choose(100).unwrap();
+            Pick::One(Box::new(mjpeg(encode::tests::jpeg(32, 32), Vec::new())), token)
+        };
+        sender.send(pick()).unwrap();
+        sender.send(Pick::End).unwrap();
+        sender.send(pick()).unwrap();
+        let beat = Beat::new("still", Duration::from_secs(10));
+        let sink: Sink = Box::new(|shot| shot.token.kept());
+        let boot = BootId("0f3c9a52".into());
+        let thread = spawn(receiver, 1, boot, Arc::new(|_| None), sink, beat).unwrap();
+        assert_eq!(thread.join().unwrap(), 2);
+        drop(sender.send(pick()));
+        let sums = account.sums();
+        assert_eq!((sums.kept, sums.refused[Refusal::Stopping as usize], sums.in_hand), (1, 2, 0));
+        assert!(sums.holds());
     }
 
     #[test]

@@ -508,3 +508,22 @@ async fn claims_are_found_by_the_index_whatever_the_backlog() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_picture_missed_because_the_whole_spool_is_gone_rests_and_is_not_counted_lost() {
+    let mut f = Fixture::new();
+    f.keep(Class::Event, 100).await;
+    let claim = f.spool.claim(Order::Newest).await.unwrap().unwrap();
+    // As when a card is pulled out: asked for again at once it would be missed again, for ever.
+    let (identity, aside) = (f.path().join("spool.json"), f.path().join("aside"));
+    fs::rename(&identity, &aside).unwrap();
+    let image = f.image(claim.seq);
+    fs::rename(&image, image.with_extension("aside")).unwrap();
+    f.spool.finish(claim.seq, Outcome::Lost(Loss::Missing), None).await.unwrap();
+    drop(claim);
+    assert!(f.spool.claim(Order::Newest).await.unwrap().is_none());
+    let snapshot = f.spool.snapshot().await.unwrap();
+    assert_eq!((snapshot.queued, snapshot.resting, snapshot.lost_total()), (1, 1, 0));
+    assert!(snapshot.holds());
+    fs::rename(aside, identity).unwrap();
+}

@@ -2,18 +2,15 @@
 //!
 //! [`changes`] decides, purely. Cameras are rebuilt one by one; a changed destination restarts the
 //! uploader and nothing else. What is fixed for a process (device id, spool, byte budget, clock policy,
-//! socket) is told as restart-needed and keeps running as it was.
-
-use std::time::Duration;
+//! socket) is told as restart-needed and keeps running as it was; with another device id the cameras
+//! do too, because every picture they take carries it.
 
 use tracing::{info, warn};
 
+use super::stop::{CAMERAS_END, within};
 use super::{Agent, Alarm};
 use crate::capture::Settings;
 use crate::config::Config;
-
-/// Longest time for a changed camera's old thread to end.
-const CAMERA_END: Duration = Duration::from_secs(5);
 
 /// What a new configuration asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -31,10 +28,12 @@ pub(super) struct Changes {
 /// Compares two configurations.
 #[must_use]
 pub(super) fn changes(old: &Config, new: &Config) -> Changes {
+    let same_device = old.identity.device == new.identity.device;
+    let not_in = |all: &[Settings], c: &Settings| same_device && !all.contains(c);
     let name = |s: &Settings| s.profile.camera.clone();
     Changes {
-        stop: old.cameras.iter().filter(|c| !new.cameras.contains(c)).map(name).collect(),
-        start: new.cameras.iter().filter(|c| !old.cameras.contains(c)).cloned().collect(),
+        stop: old.cameras.iter().filter(|c| not_in(&new.cameras, c)).map(name).collect(),
+        start: new.cameras.iter().filter(|c| not_in(&old.cameras, c)).cloned().collect(),
         upload: old.upload != new.upload,
         restart_needed: old.restart_needed(new).into_iter().map(str::to_owned).collect(),
     }
@@ -60,12 +59,12 @@ impl Agent {
         self.deps.alarms.retain(|a| a.name != "config");
         self.deps.config.last_good = false;
         self.deps.config.restart_needed = changes.restart_needed;
-        self.config.cameras = new.cameras;
-        self.config.site = new.site;
-        self.config.upload = new.upload;
-        for name in changes.stop {
-            self.stop_camera(&name).await;
+        if self.config.identity.device == new.identity.device {
+            self.config.cameras = new.cameras;
+            self.config.site = new.site;
         }
+        self.config.upload = new.upload;
+        self.stop_cameras(&changes.stop).await;
         for settings in changes.start {
             let name = settings.profile.camera.clone();
             if let Err(error) = self.start_camera(settings) {
@@ -85,17 +84,21 @@ impl Agent {
         self.deps.alarms.push(Alarm { name: "config".to_owned(), text });
     }
 
-    async fn stop_camera(&mut self, name: &str) {
-        let Some(camera) = self.cameras.remove(name) else { return };
-        camera.running.stop();
-        self.watchdog.forget(name);
-        let ended = async {
-            while !camera.running.is_finished() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        if tokio::time::timeout(CAMERA_END, ended).await.is_err() {
-            warn!(camera = name, "The camera's driver hangs; its old thread is left behind.");
+    /// Stops them together, so that several that hang take no longer than one.
+    async fn stop_cameras(&mut self, names: &[String]) {
+        let mut ending: Vec<_> =
+            names.iter().filter_map(|n| self.cameras.remove_entry(n)).collect();
+        for (name, camera) in &ending {
+            camera.running.stop();
+            self.watchdog.forget(name);
+        }
+        let ended = within(CAMERAS_END, || {
+            ending.retain(|(_, camera)| !camera.running.is_finished());
+            ending.is_empty()
+        });
+        if !ended.await {
+            let hung: Vec<_> = ending.iter().map(|(name, _)| name).collect();
+            warn!(?hung, "Drivers of cameras hang; their old threads are left behind.");
         }
     }
 }

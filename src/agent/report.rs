@@ -1,24 +1,47 @@
 //! The status, put together from everyone's counters.
 
+use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Agent, Camera, Verdict};
 use crate::account::Refusal;
 use crate::capture::State;
-use crate::spool::Loss;
+use crate::spool::{Loss, Snapshot, Spool};
 use crate::status::{
     Alarm, CameraStatus, ClockStatus, LedgerStatus, RunStatus, Status, UploadStatus,
 };
 use crate::upload::Standing;
 
+/// Longest time to wait for the spool's account: its thread may be in an fsync for a minute, and a
+/// status that says so is better than none.
+const LEDGER: Duration = Duration::from_secs(2);
+
 impl Agent {
-    /// Everything worth knowing, at one moment.
-    pub async fn status(&self) -> Status {
-        let cameras: std::collections::BTreeMap<_, _> = self
-            .cameras
-            .iter()
-            .map(|(name, camera)| (name.clone(), camera_status(camera)))
-            .collect();
+    /// Everything worth knowing, at one moment: that of the call, but for the spool's account, which is
+    /// asked for when it is awaited. Holds nothing of the agent.
+    pub fn status(&self) -> impl Future<Output = Status> + Send + use<> {
+        let mut status = self.all_but_ledger();
+        let (spool, last) = (self.spool.clone(), Arc::clone(&self.ledger));
+        async move {
+            status.ledger = ledger(&spool, &last).await;
+            let mut raise = |name: &str, text: String| {
+                status.alarms.push(Alarm { name: name.to_owned(), text });
+            };
+            if let Some(why) = &status.ledger.stale {
+                raise("spool", format!("its account is not known now: {why}"));
+            }
+            if !status.run.holds || !status.ledger.holds {
+                raise("account", "a sum does not add up: please report this".to_owned());
+            }
+            status.healthy = status.alarms.is_empty();
+            status
+        }
+    }
+
+    fn all_but_ledger(&self) -> Status {
+        let cameras = self.cameras.iter();
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.config.identity.device.clone(),
@@ -29,13 +52,12 @@ impl Agent {
             alarms: self.deps.alarms.clone(),
             config: self.deps.config.clone(),
             clock: self.clock_status(),
-            cameras,
+            cameras: cameras.map(|(name, c)| (name.clone(), camera_status(c))).collect(),
             run: self.run_status(),
-            ledger: self.ledger_status().await,
+            ledger: LedgerStatus::default(),
             upload: self.upload_status(),
         };
         self.raise_alarms(&mut status);
-        status.healthy = status.alarms.is_empty();
         status
     }
 
@@ -47,6 +69,15 @@ impl Agent {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise("camera", format!("{name} is lost: {why}"));
             }
+            let frame = camera.running.counters.frame_bytes.load(Relaxed);
+            if frame.saturating_mul(2) > self.account.limit() {
+                let text = format!(
+                    "{name} gives frames of up to {frame} bytes, and memory.in_hand holds less than \
+                     two: give at least {} MiB",
+                    frame.saturating_mul(2).div_ceil(1 << 20)
+                );
+                raise("memory", text);
+            }
         }
         for (name, by) in self.watchdog.hanging() {
             raise("camera", format!("{name} has not answered for {} s", by.as_secs()));
@@ -56,6 +87,9 @@ impl Agent {
         }
         if let Some(why) = self.upload_status().parked {
             raise("destination", why);
+        }
+        if let Some(why) = &self.control_fault {
+            raise("control", why.clone());
         }
     }
 
@@ -87,23 +121,6 @@ impl Agent {
         }
     }
 
-    async fn ledger_status(&self) -> LedgerStatus {
-        let Ok(s) = self.spool.snapshot().await else { return LedgerStatus::default() };
-        let lost = Loss::ALL.into_iter().zip(s.lost).filter(|(_, n)| *n > 0);
-        LedgerStatus {
-            generation: s.generation,
-            kept: s.kept,
-            stored: s.stored,
-            queued: s.queued,
-            waiting: s.waiting,
-            quarantined: s.quarantined,
-            lost: lost.map(|(why, n)| (why.name().to_owned(), n)).collect(),
-            bytes: s.bytes,
-            max_bytes: s.max_bytes,
-            holds: s.holds(),
-        }
-    }
-
     fn upload_status(&self) -> UploadStatus {
         let Some(upload) = &self.upload else { return UploadStatus::default() };
         let state = upload.state.borrow();
@@ -121,6 +138,38 @@ impl Agent {
             stored: state.stored,
             last_error: state.last_error.clone(),
         }
+    }
+}
+
+/// The spool's account, or the last one that was read and why it is not of now.
+async fn ledger(spool: &Spool, last: &Mutex<LedgerStatus>) -> LedgerStatus {
+    let why = match tokio::time::timeout(LEDGER, spool.snapshot()).await {
+        Ok(Ok(snapshot)) => {
+            let now = ledger_status(&snapshot);
+            last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&now);
+            return now;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the spool has not answered for {LEDGER:?}; its disk is slow or hangs"),
+    };
+    let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    LedgerStatus { stale: Some(why), ..last }
+}
+
+fn ledger_status(s: &Snapshot) -> LedgerStatus {
+    let lost = Loss::ALL.into_iter().zip(s.lost).filter(|(_, n)| *n > 0);
+    LedgerStatus {
+        generation: s.generation,
+        kept: s.kept,
+        stored: s.stored,
+        queued: s.queued,
+        waiting: s.waiting,
+        quarantined: s.quarantined,
+        lost: lost.map(|(why, n)| (why.name().to_owned(), n)).collect(),
+        bytes: s.bytes,
+        max_bytes: s.max_bytes,
+        holds: s.holds(),
+        stale: None,
     }
 }
 

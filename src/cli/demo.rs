@@ -149,6 +149,7 @@ fn deps(path: &Path) -> Deps {
         clock: Arc::new(SystemClock::new()),
         config: ConfigStatus { path: path.display().to_string(), ..ConfigStatus::default() },
         alarms: Vec::new(),
+        open_camera: Arc::new(crate::camera::open),
     }
 }
 

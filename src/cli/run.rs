@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::ConfigArgs;
 use crate::agent::{Agent, Deps, Verdict};
+use crate::camera;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigErrors, EX_CONFIG, Loaded};
 use crate::identity;
@@ -74,8 +75,14 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
             restart_needed: Vec::new(),
         },
         alarms: alarms(&loaded),
+        open_camera: Arc::new(camera::open),
     };
-    let mut agent = Agent::start(loaded.config.clone(), deps).await?;
+    let mut agent = tokio::select! {
+        agent = Agent::start(loaded.config.clone(), deps) => agent?,
+        never = ask_for_time() => match never {},
+        _ = signals.term.recv() => return Ok(()),
+        _ = signals.int.recv() => return Ok(()),
+    };
     remember(&loaded, options);
     tell(&[sd_notify::NotifyState::Ready]);
     info!(version = env!("CARGO_PKG_VERSION"), "Vedette runs.");
@@ -116,6 +123,16 @@ fn account(status: &Status) {
     );
 }
 
+/// Rebuilding a large spool's index may take longer than the unit's `TimeoutStartSec`; being killed for
+/// it would only begin it anew.
+async fn ask_for_time() -> Infallible {
+    let mut every = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        every.tick().await;
+        tell(&[sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000)]);
+    }
+}
+
 /// Runs until a signal ends it or a part fails.
 async fn turn(
     agent: &mut Agent,
@@ -134,6 +151,7 @@ async fn turn(
             }
         };
         agent.handle(turn).await?;
+        handle.tell_left_out();
     }
 }
 

@@ -102,6 +102,9 @@ pub(super) fn sums(s: &Status) -> String {
             tick(l.holds)
         ),
     );
+    if let Some(why) = &l.stale {
+        line(&mut out, "", &format!("as last known, not of now: {why}"));
+    }
     if l.waiting > 0 {
         line(&mut out, "", &format!("{} of the queued wait for a trusted clock", l.waiting));
     }

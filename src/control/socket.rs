@@ -1,26 +1,39 @@
 //! The control socket: a unix stream socket, mode 0600, one request line and one answer a connection.
 //!
-//! The server is one task; each connection is served in turn with a deadline, so that a caller who
-//! sends nothing holds up nobody for long. A stale socket file of a dead agent is replaced.
+//! The server is one task with a bounded number of connections under it, each with its deadlines, so
+//! that a caller who sends nothing holds up nobody. The mode is set before anybody can connect. A stale
+//! socket of a dead agent is replaced; a file that is no socket never is.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::Reply;
 use super::command::{self, Head, MAX_LINE, Request};
 
+/// Connections that the kernel lets wait.
+const BACKLOG: i32 = 16;
+
 /// A request and where its answer goes.
 pub type Ask = (Request, oneshot::Sender<Reply>);
 
-/// Longest time for a caller to send its line, and for the agent to answer.
+/// Connections served at once; further ones wait to be accepted.
+pub const AT_ONCE: usize = 8;
+
+/// Longest time for a caller to send its line.
+const LINE: Duration = Duration::from_secs(5);
+
+/// Longest time for a whole conversation.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// The bound socket; its file is removed on drop.
@@ -31,45 +44,66 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds `path` with mode 0600, replacing the file of an agent that is gone.
+    /// Binds `path` with mode 0600, replacing the socket of an agent that is gone.
     ///
     /// # Errors
-    /// The directory is missing or not ours, or another agent listens there.
+    /// The directory is missing or not ours, something else is there, or another agent listens there.
     pub fn bind(path: &Path) -> std::io::Result<Self> {
-        if path.exists() {
-            if StdStream::connect(path).is_ok() {
-                return Err(std::io::Error::new(
-                    std::io::ErrorKind::AddrInUse,
-                    format!("another agent listens on {}", path.display()),
-                ));
-            }
-            std::fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
+        make_way(path)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        // Until `listen` everybody is turned away, whatever mode the umask gave.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        net::listen(&socket, BACKLOG)?;
+        let listener = UnixListener::from_std(socket.into())?;
         Ok(Self { listener, path: path.to_owned() })
     }
 
     /// Serves until the receiving end of `asks` is gone.
     pub async fn serve(self, asks: mpsc::Sender<Ask>) {
+        let mut served = JoinSet::new();
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let accepted = tokio::select! {
+                () = asks.closed() => return,
+                Some(_) = served.join_next() => continue, // each told of its own failure
+                accepted = self.listener.accept(), if served.len() < AT_ONCE => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => drop(served.spawn(serve_one(stream, asks.clone()))),
                 Err(error) => {
                     warn!(%error, "Control socket could not accept; will retry.");
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    continue;
                 }
-            };
-            if asks.is_closed() {
-                return;
-            }
-            match tokio::time::timeout(DEADLINE, answer(stream, &asks)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%error, "Control connection ended early."),
-                Err(_) => debug!("Control connection was too slow."),
             }
         }
+    }
+}
+
+/// Removes the socket of an agent that is gone.
+fn make_way(path: &Path) -> std::io::Result<()> {
+    use std::io::{Error, ErrorKind};
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(there) if !there.file_type().is_socket() => {
+            Err(Error::new(ErrorKind::AlreadyExists, "something that is no socket is in its place"))
+        }
+        Ok(_) if somebody_listens(path)? => {
+            Err(Error::new(ErrorKind::AddrInUse, "another agent listens there"))
+        }
+        Ok(_) => std::fs::remove_file(path),
+    }
+}
+
+/// Does not wait: a full backlog is somebody too.
+fn somebody_listens(path: &Path) -> std::io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::CONNREFUSED) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -79,17 +113,26 @@ impl Drop for Server {
     }
 }
 
+async fn serve_one(stream: UnixStream, asks: mpsc::Sender<Ask>) {
+    match tokio::time::timeout(DEADLINE, answer(stream, &asks)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "Control connection ended early."),
+        Err(_) => debug!("Control connection was too slow."),
+    }
+}
+
 async fn answer(stream: UnixStream, asks: &mpsc::Sender<Ask>) -> std::io::Result<()> {
     let mut stream = tokio::io::BufReader::new(stream);
     let mut line = Vec::new();
-    (&mut stream).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line).await?;
+    let mut limited = (&mut stream).take(MAX_LINE as u64 + 1);
+    tokio::time::timeout(LINE, limited.read_until(b'\n', &mut line)).await??;
     let reply = match command::parse(&line) {
         Err(error) => Reply::Failed(error),
         Ok(request) => {
             let (tx, rx) = oneshot::channel();
             match asks.try_send((request, tx)) {
                 Ok(()) => {
-                    rx.await.unwrap_or_else(|_| Reply::Failed("the agent is stopping".into()))
+                    rx.await.unwrap_or_else(|_| Reply::Failed("the agent gave no answer".into()))
                 }
                 Err(_) => Reply::Failed("the agent is busy; ask again".into()),
             }

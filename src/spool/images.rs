@@ -31,6 +31,9 @@ use super::loans::{Loans, Warm};
 use super::recover::{self, Context};
 use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Snapshot, claim};
 
+/// How long a picture rests that could not be found while it should be there.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The images and their index.
 #[derive(Debug)]
 pub(super) struct Images {
@@ -165,7 +168,10 @@ impl Images {
                     refused.push(seq);
                     self.rest(seq, retry_after);
                 }
-                Outcome::Lost(_) | Outcome::Released => self.rest(seq, retry_after),
+                // Not missing, or the whole spool is (a card pulled out): asked for again at once, it
+                // would only be found missing again.
+                Outcome::Lost(_) => self.rest(seq, retry_after.or(Some(LOOK_AGAIN))),
+                Outcome::Released => self.rest(seq, retry_after),
             }
         }
         if !ends.is_empty() {
@@ -342,7 +348,13 @@ impl Images {
 
     /// Asks the index again how many wait: that costs one index entry each, so only where it changed.
     fn recount_waiting(&mut self) {
-        let Some(waiting) = self.with_db(|db| db.waiting()) else { return };
+        if let Some(waiting) = self.with_db(|db| db.waiting()) {
+            self.set_waiting(waiting);
+        }
+    }
+
+    /// When nobody waits, nobody has waited for long: the next one begins anew.
+    fn set_waiting(&mut self, waiting: u64) {
         self.waiting = 0;
         if waiting == 0 {
             self.waiting_since = None;

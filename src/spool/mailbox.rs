@@ -104,6 +104,19 @@ impl Mailbox {
         self.ready.notify_one();
     }
 
+    /// The thread is gone: nobody is to wait for an answer that will not come.
+    pub(super) fn abandon(&self) {
+        let left = {
+            let mut lanes = self.lock();
+            let (shots_in, shots_out) = (lanes.shots_in, lanes.shots_out);
+            std::mem::replace(
+                &mut *lanes,
+                Lanes { closed: true, shots_in, shots_out, ..Lanes::default() },
+            )
+        };
+        drop(left); // outside the lock: pictures tell the account
+    }
+
     /// Waits for work, or until `due`.
     pub(super) fn take(&self, due: Option<Instant>, max_bytes: u64) -> Work {
         let mut lanes = self.lock();
@@ -138,5 +151,40 @@ impl Lanes {
     fn is_idle(&self) -> bool {
         let empty = self.shots.is_empty() && self.calls.is_empty() && self.returned.is_empty();
         empty && !self.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::account::Account;
+    use crate::spool::trailer::tests::facts;
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_is_gone() {
+        let (mailbox, permits) = (Mailbox::default(), Arc::new(Semaphore::new(2)));
+        let account = Account::new(100);
+        let permit = || Arc::clone(&permits).try_acquire_owned().unwrap();
+        let shot = || {
+            let token = account.choose(10).unwrap();
+            Shot { bytes: Bytes::new(), facts: facts(b""), token }
+        };
+        let (before, mut early) = oneshot::channel();
+        mailbox.put_call(Call::Flush(before), permit());
+        mailbox.put_shot(shot());
+        mailbox.abandon();
+        let (after, mut late) = oneshot::channel();
+        mailbox.put_call(Call::Flush(after), permit());
+        mailbox.put_shot(shot());
+        assert!(early.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
+        assert!(late.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
+        assert_eq!(permits.available_permits(), 2);
+        let sums = account.sums();
+        assert_eq!((sums.refused[Refusal::Stopping as usize], sums.in_hand), (2, 0));
     }
 }

@@ -31,8 +31,18 @@ pub(super) struct Worker {
     pub(super) stopped: watch::Sender<bool>,
 }
 
+/// Tells the mailbox when the thread ends, also by a panic.
+struct Gone(Arc<Mailbox>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 impl Worker {
     pub(super) fn run(mut self) {
+        let _gone = Gone(Arc::clone(&self.mailbox));
         let mut flushes: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
         loop {
             self.beat.idle();

@@ -177,7 +177,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::spool) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -185,7 +185,7 @@ mod tests {
     use crate::contract::{Class, Trigger};
     use crate::frame::Stamp;
 
-    fn facts(body: &[u8]) -> Facts {
+    pub(in crate::spool) fn facts(body: &[u8]) -> Facts {
         Facts {
             boot: BootId("6f1c2e9a-0000-4000-8000-000000000000".into()),
             seq: 41,

@@ -72,9 +72,35 @@ impl Images {
         self.high = self.high.max(high);
         self.current_dir = self.current_dir.max(current_dir);
         self.used = used(&totals);
-        self.waiting = 0;
-        self.add_waiting(waiting);
+        self.set_waiting(waiting);
         self.news = true;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootTime;
+    use crate::health::Beat;
+    use crate::spool::Moment;
+    use crate::spool::files::Layout;
+
+    #[test]
+    fn a_reopened_index_in_which_nothing_waits_forgets_how_long_was_waited() {
+        let dir = tempfile::tempdir().unwrap();
+        let boot = BootId("11111111-0000-4000-8000-000000000000".into());
+        let cx = recover::Context {
+            layout: Layout::create(dir.path()).unwrap(),
+            now: Moment { boot, at: BootTime(1), wall: None },
+            beat: Beat::new("spool", Duration::from_secs(120)),
+        };
+        let (mut images, _) = Images::open(cx, 1 << 20).unwrap();
+        // Pictures waited, the boot record gave them up, and the index failed before it heard of it.
+        images.add_waiting(3);
+        images.drop_index();
+        images.reopen();
+        assert!(images.index.is_some());
+        assert_eq!((images.waiting, images.waiting_since), (0, None));
     }
 }
