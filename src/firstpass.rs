@@ -34,7 +34,8 @@ pub struct MotionSettings {
     /// Smallest share of the watched area that a moving thing must cover, 0 to 1.
     pub min_area: f32,
     /// How far a sample of the small luma plane must leave its background to count, in grey levels,
-    /// on top of the noise the model has learnt.
+    /// on top of the noise the model has learnt. Where it is dark down to half of it is enough, for
+    /// contrast falls with the light.
     pub threshold: u8,
     /// Where to look; empty means everywhere. Polygons in 0..1 of the frame.
     pub include: Vec<Polygon>,

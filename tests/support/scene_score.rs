@@ -118,9 +118,9 @@ pub(crate) fn score(run: Run) -> Score {
     let (mut occupied, mut last_motion) = (Vec::new(), 0.0);
     for index in 0..(run.seconds * run.fps) as u64 {
         let at = index as f64 / run.fps;
-        let frame = camera.next_frame(Duration::ZERO).unwrap();
+        let frame = camera.next_frame(Duration::ZERO).expect("the street never ends");
         let captured = frame.captured;
-        let seen = pass.look(&frame).unwrap();
+        let seen = pass.look(&frame).expect("our own frame");
         let truth = camera.truth();
         let condition = sky.follow(truth.light, at);
         occupied.push(!truth.objects.is_empty());
@@ -147,7 +147,7 @@ pub(crate) fn score(run: Run) -> Score {
 fn street(run: Run) -> SceneCamera {
     let Run { seed, size, fps, format, .. } = run;
     let settings = SceneSettings { seed, size, fps, format, pace: Pace::Fast, frames: None };
-    scene::open(&settings, Arc::new(Zero)).unwrap()
+    scene::open(&settings, Arc::new(Zero)).expect("a size that can be drawn")
 }
 
 /// Does this box meet no object?
