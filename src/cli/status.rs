@@ -115,7 +115,7 @@ fn upload_words(u: &UploadStatus) -> String {
         write!(out, ", {} under way", u.in_flight).ok();
     }
     let trouble = match (&u.parked, &u.retrying) {
-        (Some(why), _) => Some(format!("PARKED: {why}")),
+        (Some(_), _) => Some("PARKED, see its alarm".to_owned()),
         (None, Some(why)) => Some(format!("FAILING: {why}")),
         (None, None) => None,
     };
