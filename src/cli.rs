@@ -78,10 +78,21 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Says what went wrong on stderr, with its causes, and gives exit code 1.
+/// Says what went wrong on stderr, with its causes, and gives exit code 1. Whoever closed our stdout
+/// (`| head`) has seen enough: that is told to nobody.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    say(&format!("vedette: {error:#}\n"));
+    if !error.chain().any(is_broken_pipe) {
+        say(&format!("vedette: {error:#}\n"));
+    }
     ExitCode::FAILURE
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = match error.downcast_ref::<std::io::Error>() {
+        Some(io) => Some(io.kind()),
+        None => error.downcast_ref().and_then(serde_json::Error::io_error_kind),
+    };
+    kind == Some(std::io::ErrorKind::BrokenPipe)
 }
 
 /// Writes to stderr; there is nobody to tell when that fails.

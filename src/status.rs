@@ -64,7 +64,7 @@ pub struct ConfigStatus {
 pub struct ClockStatus {
     /// Is the wall clock believed?
     pub trusted: bool,
-    /// Who is believed: `kernel`, `rtc`, `store`, `always`.
+    /// Who is believed: `kernel`, `rtc`, `store`, `tls` (the store's answer over TLS), `machine`.
     pub source: Option<String>,
     /// Wall time as believed, or as the machine tells it, RFC 3339.
     pub now: String,
@@ -173,8 +173,17 @@ pub struct UploadStatus {
     pub retrying: Option<String>,
     /// Uploads under way.
     pub in_flight: u64,
+    /// Failures in a row; 0 while all is well.
+    #[serde(default)]
+    pub failures: u32,
+    /// Seconds until it is tried again, while nothing is sent.
+    #[serde(default)]
+    pub retry_in_s: Option<u64>,
     /// Objects stored by this run.
     pub stored: u64,
+    /// Seconds since this run last stored one.
+    #[serde(default)]
+    pub last_stored_s: Option<u64>,
     /// The last thing that went wrong, also when all is well again.
     pub last_error: Option<String>,
 }

@@ -124,6 +124,7 @@ impl Agent {
     fn upload_status(&self) -> UploadStatus {
         let Some(upload) = &self.upload else { return UploadStatus::default() };
         let state = upload.state.borrow();
+        let now = self.deps.clock.boottime();
         UploadStatus {
             destination: self.config.upload.destination.to_string(),
             parked: match &state.standing {
@@ -135,7 +136,10 @@ impl Agent {
                 Standing::Working | Standing::Parked(_) => None,
             },
             in_flight: state.in_flight as u64,
+            failures: state.failures,
+            retry_in_s: state.until.map(|at| at.since(now).as_secs()),
             stored: state.stored,
+            last_stored_s: state.last_stored.map(|at| now.since(at).as_secs()),
             last_error: state.last_error.clone(),
         }
     }

@@ -12,6 +12,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::ConfigArgs;
+use super::status::count;
 use crate::camera::{Camera, CameraError, FilesSettings, Pace, files};
 use crate::capture::{Seen, Watcher};
 use crate::clock::{BootId, Clock, SystemClock};
@@ -30,7 +31,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "WxH", value_parser = units::frame_size)]
     size: Option<(u32, u32)>,
     /// Frames a second of a source that does not say.
-    #[arg(long)]
+    #[arg(long, value_parser = fps)]
     fps: Option<f64>,
     /// Take zones, thresholds and events from this camera of the configuration instead of the
     /// defaults.
@@ -70,6 +71,11 @@ struct Summary {
     cpu_ms_per_frame: f64,
     events: u64,
     kept: u64,
+}
+
+#[derive(Serialize)]
+struct Last<'a> {
+    summary: &'a Summary,
 }
 
 fn analyze(options: &Options) -> anyhow::Result<()> {
@@ -159,23 +165,35 @@ fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> 
             None => String::new(),
         };
         let reason = line.reason.map(|r| format!("kept: {r}")).unwrap_or_default();
-        writeln!(out, "{:>8.2} s  frame {n:>6}  {change:<28} {reason}", line.t)?;
+        let text = format!("{:>8.2} s  frame {n:>6}  {change:<33} {reason}", line.t);
+        writeln!(out, "{}", text.trim_end())?;
     }
     Ok(())
 }
 
 fn write_summary(out: &mut impl Write, json: bool, s: &Summary) -> anyhow::Result<()> {
     if json {
-        serde_json::to_writer(&mut *out, &serde_json::json!({ "summary": s }))?;
+        serde_json::to_writer(&mut *out, &Last { summary: s })?;
         writeln!(out)?;
     } else {
         writeln!(
             out,
-            "{} frames, {} analysed, {:.2} ms CPU a frame, {} events, {} kept",
-            s.frames, s.analysed, s.cpu_ms_per_frame, s.events, s.kept
+            "{}, {} analysed, {:.2} ms CPU a frame, {}, {} kept",
+            count(s.frames, "frame"),
+            s.analysed,
+            s.cpu_ms_per_frame,
+            count(s.events, "event"),
+            s.kept
         )?;
     }
     Ok(())
+}
+
+fn fps(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fps) if (0.001..=1000.0).contains(&fps) => Ok(fps),
+        _ => Err("a number from 0.001 to 1000 is meant, such as 15".to_owned()),
+    }
 }
 
 /// CPU time of this process.

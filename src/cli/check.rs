@@ -1,46 +1,130 @@
 //! `vedette check`: is the configuration right, what would run, and what will it cost.
+//!
+//! Words for people, or one JSON object for fleets (`--json`), whose fields are only ever added to.
+//! Warnings never fail a check: they name what is right and yet may not be meant.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::ConfigArgs;
-use crate::config::{Config, EX_CONFIG, cost};
+use super::status::bytes;
+use crate::config::cost::{Assumptions, Cost, cost, warnings};
+use crate::config::{Config, ConfigErrors, EX_CONFIG};
+use crate::identity::{IdSource, PIN_FILE};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Print one JSON object, also for a wrong configuration.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    match options.config.check() {
-        Ok(config) => match super::print(&render(&config)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => super::failed(&error.into()),
-        },
+    let (text, code) = match options.config.check() {
+        Ok(config) => {
+            let right = Right::new(&config, options);
+            let text = if options.json { json(&right) } else { Ok(right.render()) };
+            (text, ExitCode::SUCCESS)
+        }
+        Err(errors) if options.json => {
+            (json(&Wrong { ok: false, errors: &errors }), EX_CONFIG.into())
+        }
         Err(errors) => {
             super::tell(&errors);
-            ExitCode::from(EX_CONFIG)
+            return EX_CONFIG.into();
         }
+    };
+    match text.and_then(|text| Ok(super::print(&text)?)) {
+        Ok(()) => code,
+        Err(error) => super::failed(&error),
     }
 }
 
-fn render(config: &Config) -> String {
-    let mut out = String::from("configuration is right\n\n");
-    let site = config.site.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
-    writeln!(out, "device       {}{site}", config.identity.device).ok();
-    for camera in &config.cameras {
-        writeln!(out, "camera       {}: {}", camera.profile.camera, camera.source).ok();
+fn json(answer: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(answer)? + "\n")
+}
+
+#[derive(Serialize)]
+struct Wrong<'a> {
+    ok: bool,
+    #[serde(flatten)]
+    errors: &'a ConfigErrors,
+}
+
+/// What is said of a configuration that is right.
+#[derive(Serialize)]
+struct Right {
+    ok: bool,
+    file: String,
+    device: String,
+    site: Option<String>,
+    cameras: Vec<Camera>,
+    destination: String,
+    spool: String,
+    spool_max_bytes: u64,
+    in_hand_bytes: u64,
+    cost: Cost,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Camera {
+    name: String,
+    source: String,
+}
+
+impl Right {
+    fn new(config: &Config, options: &Options) -> Self {
+        let cost = cost(config, Assumptions::default());
+        let mut warnings = warnings(config, &cost);
+        let pinned = options.config.context().state_dir.join(PIN_FILE).exists();
+        if config.identity.source == IdSource::Generated && !pinned {
+            warnings.push(
+                "the device id is made up anew until the first start pins it: set `device.id` to \
+                 choose one"
+                    .to_owned(),
+            );
+        }
+        let camera = |c: &crate::capture::Settings| Camera {
+            name: c.profile.camera.clone(),
+            source: c.source.to_string(),
+        };
+        Self {
+            ok: true,
+            file: options.config.config.display().to_string(),
+            device: config.identity.device.clone(),
+            site: config.site.clone(),
+            cameras: config.cameras.iter().map(camera).collect(),
+            destination: config.upload.destination.to_string(),
+            spool: config.spool.path.display().to_string(),
+            spool_max_bytes: config.spool.max_bytes,
+            in_hand_bytes: config.in_hand,
+            cost,
+            warnings,
+        }
     }
-    writeln!(out, "destination  {}", config.upload.destination).ok();
-    writeln!(
-        out,
-        "spool        {}, at most {}",
-        config.spool.path.display(),
-        super::status::bytes(config.spool.max_bytes)
-    )
-    .ok();
-    writeln!(out, "in hand      at most {}\n", super::status::bytes(config.in_hand)).ok();
-    write!(out, "{}", cost::cost(config, cost::Assumptions::default())).ok();
-    out
+
+    fn render(&self) -> String {
+        let mut out = format!("{} is right.\n\n", self.file);
+        let mut line = |name: &str, text: &str| {
+            writeln!(out, "{name:>11}  {text}").ok(); // writing to a String cannot fail
+        };
+        let site = self.site.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
+        line("device", &format!("{}{site}", self.device));
+        for camera in &self.cameras {
+            line("camera", &format!("{}: {}", camera.name, camera.source));
+        }
+        line("destination", &self.destination);
+        line("spool", &format!("{}, at most {}", self.spool, bytes(self.spool_max_bytes)));
+        line("in hand", &format!("at most {}", bytes(self.in_hand_bytes)));
+        writeln!(out, "\nWhat it will cost:\n{}", self.cost).ok(); // nor this
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}").ok(); // nor this
+        }
+        out
+    }
 }

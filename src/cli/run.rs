@@ -126,9 +126,8 @@ fn account(status: &Status) {
 /// Rebuilding a large spool's index may take longer than the unit's `TimeoutStartSec`; being killed for
 /// it would only begin it anew.
 async fn ask_for_time() -> Infallible {
-    let mut every = tokio::time::interval(Duration::from_secs(20));
     loop {
-        every.tick().await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
         tell(&[sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000)]);
     }
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::control::command::Request;
-use crate::control::socket;
-use crate::status::{CameraStatus, Status};
+use crate::control::socket::{self, CallError};
+use crate::status::{CameraStatus, ConfigStatus, Status, UploadStatus};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -36,8 +36,25 @@ pub(super) fn run(options: &Options) -> ExitCode {
 }
 
 fn ask(options: &Options) -> anyhow::Result<Status> {
-    let body = socket::call(&options.socket, &Request::Status {})?;
+    let body = socket::call(&options.socket, &Request::Status {}).map_err(no_answer)?;
     serde_json::from_slice(&body).context("the agent's answer is of another version")
+}
+
+/// What went wrong first, then what helps.
+fn no_answer(error: CallError) -> anyhow::Error {
+    let help = match &error {
+        CallError::NotRunning { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            "ask as root or as the agent's user: `sudo vedette status`"
+        }
+        CallError::NotRunning { .. } => {
+            "is it started (`systemctl status vedette`), and is this the `control.socket` of its \
+             configuration? If not, give `--socket`"
+        }
+        CallError::Refused(_) | CallError::Broken(_) => "ask again",
+    };
+    anyhow::anyhow!("{:#}\n  help: {help}", anyhow::Error::new(error))
 }
 
 fn show(options: &Options, status: &Status) -> anyhow::Result<()> {
@@ -54,20 +71,60 @@ pub(super) fn render(s: &Status) -> String {
     for alarm in &s.alarms {
         line(&mut out, "ALARM", &format!("{}: {}", alarm.name, alarm.text));
     }
-    let which = if s.config.last_good { " is broken: the last good one runs" } else { "" };
-    line(&mut out, "config", &format!("{}{which}", s.config.path));
-    let trust = s.clock.source.as_ref().map_or("not trusted".into(), |s| format!("trusted ({s})"));
+    line(&mut out, "config", &config_words(&s.config));
+    let trust = match &s.clock.source {
+        Some(source) => format!("trusted ({source})"),
+        None => "NOT TRUSTED: pictures wait for the right time".to_owned(),
+    };
     line(&mut out, "clock", &format!("{}, {trust}", s.clock.now));
     for (name, camera) in &s.cameras {
         line(&mut out, "camera", &format!("{name}: {}", camera_words(camera)));
     }
-    let parked = s.upload.parked.as_ref().map(|w| format!(", PARKED: {w}")).unwrap_or_default();
-    line(
-        &mut out,
-        "upload",
-        &format!("{}, {} in flight{parked}", s.upload.destination, s.upload.in_flight),
-    );
+    line(&mut out, "upload", &upload_words(&s.upload));
     out.push_str(&sums(s));
+    let l = &s.ledger;
+    if l.waiting > 0 {
+        line(&mut out, "", &format!("{} of the queued wait for a trusted clock", l.waiting));
+    }
+    if l.generation > 1 {
+        line(&mut out, "", "its index was lost once and rebuilt: the sum began anew then");
+    }
+    line(&mut out, "", &format!("{} of {} in use", bytes(l.bytes), bytes(l.max_bytes)));
+    out
+}
+
+fn config_words(c: &ConfigStatus) -> String {
+    let mut out = c.path.clone();
+    if c.last_good {
+        out += " is broken: the last good one runs";
+    }
+    if !c.restart_needed.is_empty() {
+        write!(out, "; restart to change {}", c.restart_needed.join(", ")).ok();
+    }
+    out
+}
+
+fn upload_words(u: &UploadStatus) -> String {
+    let mut out = u.destination.clone();
+    match u.last_stored_s {
+        Some(ago) => write!(out, ", last stored {} ago", duration(ago)),
+        None => write!(out, ", nothing stored yet in this run"),
+    }
+    .ok();
+    if u.in_flight > 0 {
+        write!(out, ", {} under way", u.in_flight).ok();
+    }
+    let trouble = match (&u.parked, &u.retrying) {
+        (Some(_), _) => Some("PARKED, see its alarm".to_owned()),
+        (None, Some(why)) => Some(format!("FAILING: {why}")),
+        (None, None) => None,
+    };
+    if let Some(trouble) = trouble {
+        let failures = count(u64::from(u.failures), "failure");
+        write!(out, "\n{:>9}  {trouble} ({failures} in a row", "").ok();
+        u.retry_in_s.map(|s| write!(out, ", tries again in {}", duration(s)).ok());
+        out.push(')');
+    }
     out
 }
 
@@ -105,27 +162,30 @@ pub(super) fn sums(s: &Status) -> String {
     if let Some(why) = &l.stale {
         line(&mut out, "", &format!("as last known, not of now: {why}"));
     }
-    if l.waiting > 0 {
-        line(&mut out, "", &format!("{} of the queued wait for a trusted clock", l.waiting));
-    }
-    line(&mut out, "", &format!("{} of {} in use", bytes(l.bytes), bytes(l.max_bytes)));
     out
 }
 
 fn camera_words(c: &CameraStatus) -> String {
-    let mut out = c.state.clone();
-    if let Some(format) = &c.format {
-        write!(out, " {format}").ok();
+    // Why it is lost stands in its alarm.
+    let mut out = match &c.format {
+        _ if c.state == "lost" => "LOST".to_owned(),
+        Some(format) => format!("{} {format}", c.state),
+        None => c.state.clone(),
+    };
+    if c.frames > 0 {
+        write!(out, ", {} frames, {} analysed, {} with motion", c.frames, c.analysed, c.motion)
+            .ok();
+        write!(out, ", {}, {} chosen", count(c.events, "event"), c.chosen).ok();
     }
-    if let Some(why) = &c.why {
-        write!(out, " ({why})").ok();
+    for (n, what) in [
+        (c.skipped, "unusable"),
+        (c.gaps, "dropped by the camera"),
+        (c.reopened, "attempts to open it again"),
+    ] {
+        if n > 0 {
+            write!(out, ", {n} {what}").ok();
+        }
     }
-    write!(
-        out,
-        ", {} frames, {} analysed, {} with motion, {} events, {} chosen, {} unusable",
-        c.frames, c.analysed, c.motion, c.events, c.chosen, c.skipped
-    )
-    .ok();
     out
 }
 
@@ -139,6 +199,11 @@ fn reasons(map: &std::collections::BTreeMap<String, u64>) -> String {
     }
     let parts: Vec<_> = map.iter().map(|(k, v)| format!("{k} {v}")).collect();
     format!(" ({})", parts.join(", "))
+}
+
+/// A number of things, in the singular where there is one.
+pub(super) fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn tick(holds: bool) -> &'static str {

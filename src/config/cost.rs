@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::Config;
 use crate::camera::{Pace, Source};
 use crate::capture;
@@ -48,7 +50,7 @@ const WARM: u64 = 4 << 20;
 const DRIVER_BUFFERS: u64 = 4;
 
 /// What it costs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// Uploads a day.
     pub puts_per_day: f64,
@@ -59,12 +61,13 @@ pub struct Cost {
     /// Most memory, in bytes.
     pub memory_bytes: u64,
     /// One line for each camera and each sum, for people.
+    #[serde(skip)]
     pub lines: Vec<String>,
 }
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
@@ -80,10 +83,9 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         bytes += (interval + events) * size;
         buffers += buffer_bytes(&camera.source);
         lines.push(format!(
-            "camera {}: {} pictures a day by interval, {} by motion, about {} each",
+            "camera {}: {} a day, about {} each",
             camera.profile.camera,
-            count(interval),
-            count(events),
+            pictures(interval, events),
             si(size)
         ));
     }
@@ -116,6 +118,47 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         memory_bytes: memory,
         lines,
     }
+}
+
+/// Frames of the largest camera below which the byte budget counts as small: one with the still
+/// thread, one being written, and a burst of two.
+const SMALL_IN_HAND: u64 = 4;
+
+/// PUTs a day above which a bill surprises: one a second.
+const MANY_PUTS: f64 = 86_400.0;
+
+/// What is right and yet may not be meant, one sentence each with its remedy.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "compared, not counted")]
+pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
+    let mut out = Vec::new();
+    let largest = config.cameras.iter().max_by_key(|c| frame_bytes(&c.source));
+    if let Some((camera, frame)) = largest.map(|c| (&c.profile.camera, frame_bytes(&c.source)))
+        && config.in_hand < frame.saturating_mul(SMALL_IN_HAND)
+    {
+        out.push(format!(
+            "`memory.in_hand` has room for {} frames of camera {camera} ({} each): a burst is refused \
+             and counted as busy; {} would hold {SMALL_IN_HAND}",
+            config.in_hand / frame.max(1),
+            si(frame as f64),
+            si((frame * SMALL_IN_HAND) as f64)
+        ));
+    }
+    if cost.puts_per_day > MANY_PUTS {
+        out.push(format!(
+            "{} PUTs a day are more than one a second: a longer `interval`, or `keep = \"first\"`, \
+             costs less",
+            count(cost.puts_per_day)
+        ));
+    }
+    if cost.bytes_per_day > config.spool.max_bytes as f64 {
+        out.push(format!(
+            "the spool is full after {} without the store; then the least valuable pictures are lost \
+             and counted: raise `spool.max_bytes`",
+            days(config.spool.max_bytes as f64 / cost.bytes_per_day)
+        ));
+    }
+    out
 }
 
 /// Bytes of one frame in the largest case that is usual: all of a raw frame; for MJPEG half a byte a
@@ -159,6 +202,17 @@ fn picture_bytes(camera: &capture::Settings, assume: Assumptions) -> f64 {
     f64::from(width) * f64::from(height) * bytes_per_pixel
 }
 
+fn pictures(interval: f64, events: f64) -> String {
+    match (interval > 0.0, events > 0.0) {
+        (true, true) => {
+            format!("{} pictures by interval and {} by motion", count(interval), count(events))
+        }
+        (true, false) => format!("{} pictures by interval", count(interval)),
+        (false, true) => format!("{} pictures by motion", count(events)),
+        (false, false) => "no picture".to_owned(),
+    }
+}
+
 fn interval_puts(camera: &capture::Settings) -> f64 {
     camera.interval.map_or(0.0, |every| DAY / every.as_secs_f64())
 }
@@ -192,11 +246,18 @@ fn rate(pace: Pace, own: f64) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "an estimate in days")]
 fn full_spool(config: &Config, bytes_per_day: f64) -> String {
     let max = config.spool.max_bytes as f64;
-    let room = format!("spool of {}", si(max));
     if bytes_per_day <= 0.0 {
-        return room;
+        return "the spool never fills".to_owned();
     }
-    format!("{room}: full after {:.1} days without the store", max / bytes_per_day)
+    format!("the spool is full after {} without the store", days(max / bytes_per_day))
+}
+
+fn days(days: f64) -> String {
+    match days {
+        d if d < 1.0 / 24.0 => format!("{:.0} minutes", d * 1440.0),
+        d if d < 2.0 => format!("{:.0} hours", d * 24.0),
+        d => format!("{d:.0} days"),
+    }
 }
 
 fn count(n: f64) -> String {

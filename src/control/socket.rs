@@ -157,7 +157,7 @@ async fn answer(stream: UnixStream, asks: &mpsc::Sender<Ask>) -> std::io::Result
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// Nobody listens: no agent runs (or not here).
-    #[error("no agent listens on {path}: {source}")]
+    #[error("no agent listens on {path}")]
     NotRunning {
         /// The socket.
         path: String,
