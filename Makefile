@@ -30,6 +30,7 @@ bench: ## the figures of docs/benchmarks.md, each beside its peer in the same ru
 	@echo; echo '## Beside motion and OpenCV'; benches/peers/run
 	@echo; echo '## Upload beside s5cmd'; benches/put/run
 	@echo; echo '## Spool'; echo; benches/spool/run
+	@echo; echo '## Binary and start'; benches/start/run
 
 soak: ## ten minutes of 1080p uploads; prints memory and its slope
 	@tools/setup bench

@@ -59,16 +59,19 @@ async fn measure(disk: &Disk) {
 
 /// Claims and finishes [`PICTURES`] pictures as an uploader would, `together` at once.
 async fn remove(device: &Device, together: usize) {
-    let mut done = JoinSet::new();
-    for _ in 0..PICTURES {
-        let claim = device.spool.claim(Order::Oldest).await.expect("an open spool");
-        let claim = claim.expect("a picture");
-        let spool = device.spool.clone();
-        done.spawn(async move { spool.finish(claim.seq, Outcome::Stored, None).await });
-        if done.len() == together {
-            while let Some(told) = done.join_next().await {
-                told.expect("no panic").expect("an open spool");
-            }
+    for _ in 0..PICTURES / together {
+        let mut claims = Vec::new();
+        for _ in 0..together {
+            let claim = device.spool.claim(Order::Oldest).await.expect("an open spool");
+            claims.push(claim.expect("a picture"));
+        }
+        let mut told = JoinSet::new();
+        for claim in claims {
+            let spool = device.spool.clone();
+            told.spawn(async move { spool.finish(claim.seq, Outcome::Stored, None).await });
+        }
+        while let Some(told) = told.join_next().await {
+            told.expect("no panic").expect("an open spool");
         }
     }
 }

@@ -56,6 +56,8 @@ pace = "{fps}fps"
 path = "{dir}/store"
 [spool]
 path = "{dir}/spool"
+[clock]
+trust = "always"
 [control]
 socket = "{dir}/control.sock"
 """
@@ -89,12 +91,14 @@ def daemon(args, fps, frames):
             file.write(RUN_CONF.format(clip=os.path.abspath(args.clip), fps=fps, dir=folder))
         with open(log, "w+") as file:
             child = subprocess.Popen(
-                [args.vedette, "run", "--config", conf], stdin=subprocess.DEVNULL, stdout=file, stderr=file
-            )
+                [args.vedette, "run", "--config", conf, "--state-dir", folder],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
             time.sleep(frames / fps)
             status = subprocess.run(
-                [args.vedette, "status", "--json", "--config", conf], stdout=subprocess.PIPE, text=True
-            )
+                [args.vedette, "status", "--json", "--socket", os.path.join(folder, "control.sock")],
+                stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
             child.send_signal(signal.SIGTERM)
             _, code, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(code)
@@ -158,7 +162,7 @@ def main():
     parser.add_argument("--vedette", required=True, help="the release binary")
     parser.add_argument("--runs", type=int, default=3, help="alternating runs of each (default 3)")
     parser.add_argument("--frames", type=int, default=1000, help="frames for OpenCV (default 1000)")
-    parser.add_argument("--live", type=int, default=300, help="frames sent to motion (default 300)")
+    parser.add_argument("--live", type=int, default=300, help="frames of the live runs (default 300)")
     parser.add_argument("--size", default="1920x1080", help="size of the clip's frames")
     parser.add_argument("--only", default="", help="comma-separated part of the peers' names")
     args = parser.parse_args()

@@ -107,7 +107,7 @@ def main():
             file.write(KEYS.format(ACCESS, SECRET))
         with open(os.path.join(folder, "vedette.log"), "w+") as log:
             child = subprocess.Popen(
-                [args.vedette, "run", "--config", file_name(folder)],
+                [args.vedette, "run", "--config", file_name(folder), "--state-dir", folder],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
             try:
