@@ -1,7 +1,7 @@
 //! The few system calls without a safe wrapper, and the process-wide settings made at start.
 //!
 //! Called by `clock` (is the kernel's clock disciplined?), `still` (lower its own priority), `spool`
-//! (start write-back early) and `cli` (no core dumps). Every function here is advice or a question:
+//! (start write-back early) and `cli` (no core dumps, memory given back). Every function here is advice or a question:
 //! where the kernel refuses, the agent works on, so nothing fails harder than an `io::Error` that
 //! the caller logs.
 #![allow(unsafe_code)]
@@ -70,10 +70,39 @@ pub fn disable_core_dumps() -> io::Result<()> {
     Ok(limit?)
 }
 
+/// Makes the allocator give a picture's memory back to the system as soon as it is freed.
+///
+/// glibc gives pages of their own to blocks above a threshold, but raises that threshold, up to 32 MiB,
+/// with each such block that is freed (mallopt(3)); from then on pictures lie between small blocks in
+/// heaps that fragment. Setting it once turns that off. (Measured with the store away, three pictures of
+/// 170 kB a second: anonymous memory wanders between 7 and 10 MB; with this it stays at 6.3 MB.)
+/// Other C libraries do so by themselves.
+pub fn give_back_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a setting; it touches no memory but the allocator's own, which it locks.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
+    }
+}
+
+/// What is given back: pictures, not the small change of the network and the index.
+#[cfg(target_env = "gnu")]
+const LARGE_BLOCK: libc::c_int = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn a_picture_has_pages_of_its_own_whatever_was_freed_before() {
+        give_back_large_blocks();
+        drop(vec![1_u8; 4 << 20]);
+        let pictures: Vec<Vec<u8>> = (0..8).map(|_| vec![1; 200_000]).collect();
+        // A block with pages of its own begins behind the two words of its header.
+        assert!(pictures.iter().all(|p| p.as_ptr().addr() % 4096 == 2 * size_of::<usize>()));
+    }
     use std::os::fd::AsFd;
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn run(options: Options) -> ExitCode {
         Ok(handle) => handle,
         Err(error) => return super::failed(&anyhow::Error::new(error)),
     };
+    crate::sys::give_back_large_blocks();
     if let Err(error) = crate::sys::disable_core_dumps() {
         warn!(%error, "Core dumps could not be turned off; they would hold keys and pictures.");
     }
