@@ -320,7 +320,16 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`].
     pub async fn claim(&self, order: Order) -> Result<Option<Claim>, SpoolError> {
-        self.call(|reply| Call::Claim(order, reply)).await
+        Ok(self.claim_each(vec![order]).await?.pop())
+    }
+
+    /// One picture for each order, in one turn of the thread; fewer when there are no more. Uploads
+    /// that begin together tend to end together, and then share the flush that makes them durable.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn claim_each(&self, orders: Vec<Order>) -> Result<Vec<Claim>, SpoolError> {
+        self.call(|reply| Call::Claim(orders, reply)).await
     }
 
     /// Tells what became of a claimed picture. When it returns, the outcome is durable or, while the

@@ -25,7 +25,7 @@ pub(super) const CALLS: usize = 64;
 /// Something asked of the spool's thread, and where the answer goes.
 #[derive(Debug)]
 pub(super) enum Call {
-    Claim(Order, oneshot::Sender<Option<Claim>>),
+    Claim(Vec<Order>, oneshot::Sender<Vec<Claim>>),
     Finish(u64, Outcome, Option<Duration>, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<Option<Snapshot>>),
     SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),

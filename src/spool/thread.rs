@@ -75,8 +75,8 @@ impl Worker {
         stopped.send_replace(true);
     }
 
-    /// Outcomes first and together, so that what they free can be claimed in the same turn. Answers
-    /// that nobody waits for any more are dropped; a claim in one puts itself back.
+    /// Claims first: they need no disk, and uploads go on while outcomes are made durable, together.
+    /// Answers that nobody waits for any more are dropped; a claim in one puts itself back.
     fn answer(
         &mut self,
         calls: Vec<Call>,
@@ -86,6 +86,11 @@ impl Worker {
         let (mut outcomes, mut told, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for call in calls {
             match call {
+                Call::Claim(orders, reply) => {
+                    let claims = orders.into_iter().map_while(|order| self.images.claim(order));
+                    let claims = claims.map(|c| Claim::new(c, Arc::clone(&self.mailbox))).collect();
+                    reply.send(claims).ok();
+                }
                 Call::Finish(seq, outcome, retry_after, reply) => {
                     outcomes.push((seq, outcome, retry_after));
                     told.push(reply);
@@ -99,17 +104,13 @@ impl Worker {
         }
         for call in others {
             match call {
-                Call::Claim(order, reply) => {
-                    let claim = self.images.claim(order);
-                    reply.send(claim.map(|c| Claim::new(c, Arc::clone(&self.mailbox)))).ok();
-                }
                 Call::Snapshot(reply) => drop(reply.send(self.images.snapshot())),
                 Call::SetOffset(offset_ns, source, reply) => {
                     reply.send(self.images.set_offset(offset_ns, &source)).ok();
                 }
                 Call::GiveUpWaiting(reply) => drop(reply.send(self.images.give_up_waiting())),
                 Call::Flush(reply) => flushes.push((shots_in, reply)),
-                Call::Finish(..) => {} // taken out above
+                Call::Claim(..) | Call::Finish(..) => {} // answered above
             }
         }
     }

@@ -183,25 +183,26 @@ impl Worker {
 
     /// Starts as many attempts as may go.
     async fn fill(&mut self) -> Result<(), SpoolError> {
-        while self.in_flight < self.settings.concurrency.max(1) {
+        let free = self.settings.concurrency.max(1).saturating_sub(self.in_flight);
+        let orders: Vec<_> = {
             let now = self.shared.timekeeper.boottime();
-            let order = {
-                let mut destination = self.shared.destination();
-                if !destination.admit(now) {
-                    return Ok(());
-                }
-                destination.next_order()
-            };
-            match self.shared.spool.claim(order).await {
-                Ok(Some(claim)) => {
-                    self.in_flight += 1;
-                    self.tasks.spawn(deliver(Arc::clone(&self.shared), claim));
-                }
-                nothing => {
-                    self.shared.destination().abandoned();
-                    return nothing.map(drop);
-                }
-            }
+            let mut destination = self.shared.destination();
+            let mut next = || destination.admit(now).then(|| destination.next_order());
+            (0..free).map_while(|_| next()).collect()
+        };
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let admitted = orders.len();
+        let claims = self.shared.spool.claim_each(orders).await;
+        let claimed = claims.as_ref().map_or(0, Vec::len);
+        if claimed < admitted {
+            // A probe that was let through and found nothing to carry.
+            self.shared.destination().abandoned();
+        }
+        for claim in claims? {
+            self.in_flight += 1;
+            self.tasks.spawn(deliver(Arc::clone(&self.shared), claim));
         }
         Ok(())
     }
