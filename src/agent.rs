@@ -159,7 +159,15 @@ impl Agent {
             .context("opening the spool")?
             .with_context(|| format!("spool {}", config.spool.path.display()))?;
         watchdog.core(spool.beat());
-        info!(?opened, "Spool is open.");
+        info!(
+            next_seq = opened.next_seq,
+            adopted = opened.adopted,
+            torn = opened.torn,
+            finished = opened.finished,
+            rebuilt = opened.rebuilt,
+            generation = opened.generation,
+            "Spool is open."
+        );
         if let Some(newest) = opened.newest_wall {
             timekeeper.remember(newest);
         }

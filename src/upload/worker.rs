@@ -381,21 +381,32 @@ async fn deliver(shared: Arc<Shared>, claim: Claim) -> Done {
 fn settle(shared: &Shared, seq: u64, attempts: u32, verdict: Verdict, key: &str) -> Settled {
     let now = shared.timekeeper.boottime();
     let mut destination = shared.destination();
+    let before = destination.state(0, now).standing;
     let settled = destination.settle(seq, attempts, verdict, now, fastrand::f64());
     let state = destination.state(0, now);
     drop(destination);
-    match (&settled.outcome, &state.standing) {
-        (Outcome::Stored, _) => debug!(key, "Stored."),
-        (Outcome::Quarantined(why), _) => warn!(?why, key, "Picture set aside."),
-        (_, Standing::Parked(parked)) => {
-            warn!(error = %parked, key, "Destination parked; everything is kept.");
-        }
-        (_, standing) => {
-            let error = standing.words().unwrap_or_default();
-            warn!(error, key, failures = state.failures, "Upload failed; will retry.");
-        }
+    match &settled.outcome {
+        Outcome::Stored => debug!(key, "Stored."),
+        Outcome::Quarantined(why) => warn!(?why, key, "Picture set aside."),
+        _ => debug!(key, failures = state.failures, error = ?state.last_error, "Not stored yet."),
     }
+    tell_change(&before, &state.standing);
     settled
+}
+
+/// Says once how the destination stands, not at every picture that it turns away.
+fn tell_change(before: &Standing, now: &Standing) {
+    match now {
+        _ if before == now => {}
+        Standing::Working => info!("Uploads work again."),
+        Standing::Parked(parked) => {
+            warn!(error = %parked, "Destination parked; everything is kept.")
+        }
+        Standing::Retrying(error) if !matches!(before, Standing::Retrying(_)) => {
+            warn!(error, "Uploads fail; will retry, everything is kept.");
+        }
+        Standing::Retrying(_) => {}
+    }
 }
 
 /// Reads a claimed picture, on the blocking pool where it must come from disk.
