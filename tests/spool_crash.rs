@@ -144,3 +144,41 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
     }
     assert!(kept.len() > 100 && !stored.is_empty(), "the victims did something");
 }
+
+/// SIGKILL cannot show a missing flush, since the kernel goes on without the process. The order of the
+/// system calls can: file, then directory, then the acknowledgement.
+#[test]
+fn every_picture_and_its_directory_are_flushed_before_it_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-s", "64", "-e", "trace=write,fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env(VICTIM, dir.path().join("spool"))
+        .stdout(Stdio::null())
+        .status()
+        .expect("strace runs: tools/setup test installs it");
+    assert!(status.success(), "{status}");
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let (mut files, mut named, mut kept) = (BTreeSet::new(), BTreeSet::<u64>::new(), 0);
+    for line in trace.lines() {
+        if line.contains("sync(") {
+            let path = line.split(['<', '>']).nth(1).unwrap_or_default();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            match (name.len(), u64::from_str_radix(name, 16)) {
+                (16, Ok(seq)) => drop(files.insert(seq)),
+                (8, Ok(upper)) => named.extend(files.iter().filter(|seq| *seq >> 10 == upper)),
+                _ => {}
+            }
+        }
+        if let Some((_, seq)) = line.split_once("\"kept ").filter(|_| line.contains("write(1<")) {
+            let seq: u64 = seq.split('\\').next().unwrap().parse().unwrap();
+            kept += 1;
+            assert!(files.contains(&seq), "{seq} was acknowledged before its file was flushed");
+            assert!(named.contains(&seq), "{seq} was acknowledged before its name was flushed");
+        }
+    }
+    assert_eq!(kept, IMAGES);
+}
