@@ -47,7 +47,7 @@ impl Device {
         .unwrap();
         let config = format!(
             "[device]\nid = \"{DEVICE}\"\nsite = \"yard\"\n{camera}\n\
-             [destination]\nconcurrency = 4\n[destination.s3]\nendpoint = \"{}\"\nbucket = \"{BUCKET}\"\n\
+             [destination]\nconcurrency = 2\n[destination.s3]\nendpoint = \"{}\"\nbucket = \"{BUCKET}\"\n\
              region = \"{REGION}\"\nprovider = \"seaweedfs\"\ncredentials_file = \"{}\"\n\
              [spool]\npath = \"{}\"\n[control]\nsocket = \"{}\"\n\
              [clock]\ntrust = \"always\"\n[log]\nlevel = \"trace\"\nformat = \"text\"\n",
@@ -107,7 +107,7 @@ fn clip(clip: &Path, pace: &str) -> String {
 fn kills_in_mid_upload_lose_nothing_and_store_nothing_twice() {
     let store = Seaweed::start(DEVICE);
     let clip_path = footage::vtest();
-    let mut device = Device::new(&store, &clip(&clip_path, "200fps"));
+    let mut device = Device::new(&store, &clip(&clip_path, "fast"));
 
     for round in 1..=3 {
         let mut agent = device.start();
@@ -198,7 +198,7 @@ fn assert_no_secret(output: &str) {
 #[test]
 fn a_stop_in_mid_upload_keeps_the_rest_for_the_next_start() {
     let store = Seaweed::start(DEVICE);
-    let mut device = Device::new(&store, &clip(&footage::vtest(), "200fps"));
+    let mut device = Device::new(&store, &clip(&footage::vtest(), "fast"));
     let mut agent = device.start();
     device.wait(&mut agent, "a backlog", |s| s.upload.in_flight > 0 && s.ledger.queued > 5);
     let asked = Instant::now();
