@@ -339,6 +339,23 @@ fn device_and_site_stand_in_values_and_the_key() {
     );
 }
 
+/// `vedette analyze` without a configuration uses the first pass's own defaults: what people tune with
+/// has to be what runs.
+#[test]
+fn a_camera_that_sets_nothing_looks_as_analyze_does() {
+    let text = "[camera.a]\nscene.seed = 1\n[destination]\ndir.path = \"x\"\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("vedette.toml");
+    fs::write(&file, text).unwrap();
+    let context = Context {
+        state_dir: dir.path().to_owned(),
+        credentials_dir: None,
+        roots: Roots::at(dir.path()),
+    };
+    let config = config::check(&file, &context).unwrap();
+    assert_eq!(config.cameras[0].motion, Some(Default::default()));
+}
+
 #[test]
 fn the_cost_of_an_interval_is_exact() {
     let device = Device::new();

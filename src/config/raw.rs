@@ -172,7 +172,7 @@ impl Default for Scene {
 pub(crate) struct Motion {
     /// Look for motion.
     pub(crate) enabled: bool,
-    /// Smallest share of the watched area that must change.
+    /// Smallest share of the watched area that a moving thing must cover.
     #[schemars(range(min = 0.0001, max = 1.0))]
     pub(crate) min_area: f64,
     /// How far a sample must leave its background, in grey levels, on top of the noise learnt.
@@ -201,8 +201,8 @@ impl Default for Motion {
     fn default() -> Self {
         Self {
             enabled: true,
-            min_area: 0.002,
-            threshold: 12,
+            min_area: 0.001,
+            threshold: 10,
             min_duration: Time::ms(200),
             post_event: Time::secs(5),
             max_duration: Time::secs(60),
