@@ -25,12 +25,13 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinSet;
 use vedette::contract::key::key;
 use vedette::contract::metadata::metadata;
+use vedette::contract::stored::StoredNotice;
 use vedette::grant::{AddressStyle, Provider, S3Settings, Secret};
 use vedette::upload::attempt::Courier;
 use vedette::upload::classify::Verdict;
 use vedette::upload::http::Limits;
 use vedette::upload::worker::{self, Deps, Tuning};
-use vedette::upload::{DestinationSettings, Item, Settings, StoredNotice, UploadState};
+use vedette::upload::{DestinationSettings, Item, Settings, UploadState};
 
 /// Pictures of the one-at-a-time part.
 const SINGLE: usize = 60;
@@ -115,7 +116,12 @@ impl Task {
 
     fn settings(&self) -> Settings {
         let (destination, concurrency) = (self.destination.clone(), self.concurrency);
-        Settings { destination, concurrency, wait_for_clock: Duration::from_secs(60) }
+        Settings {
+            destination,
+            concurrency,
+            wait_for_clock: Duration::from_secs(60),
+            reliable_notices: false,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Account {
             }
             s.bytes += bytes;
             s.in_hand += 1;
-            Some(InHand { account: self.clone(), bytes, open: true })
+            Some(InHand { account: self.clone(), bytes, open: true, teller: None })
         })
     }
 
@@ -120,15 +120,52 @@ impl Account {
     }
 }
 
+/// How a picture's time in hand ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is durable.
+    Kept,
+    /// It is given up.
+    Refused(Refusal),
+}
+
+/// Somebody who wants to hear of a picture's fate. Must not wait: it is told on the spool's thread.
+#[derive(Clone)]
+pub struct Teller(Arc<dyn Fn(Fate) + Send + Sync>);
+
+impl Teller {
+    /// `tell` hears of each picture that carries this.
+    pub fn new(tell: impl Fn(Fate) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// Tells one fate.
+    pub fn tell(&self, fate: Fate) {
+        (self.0)(fate);
+    }
+}
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller")
+    }
+}
+
 /// A chosen picture's place in the account and its share of the byte budget.
 #[derive(Debug)]
 pub struct InHand {
     account: Account,
     bytes: u64,
     open: bool,
+    teller: Option<Teller>,
 }
 
 impl InHand {
+    /// Has `teller` told how this picture's time in hand ends; exactly once.
+    pub fn watch(&mut self, teller: Teller) {
+        self.teller = Some(teller);
+    }
+
     /// Shrinks (or grows) the share to what the picture now takes; never refuses.
     pub fn resize(&mut self, bytes: u64) {
         self.account.with(|s| s.bytes = s.bytes - self.bytes + bytes);
@@ -137,28 +174,34 @@ impl InHand {
 
     /// The picture is durable.
     pub fn kept(mut self) {
-        self.close(|s| s.kept += 1);
+        self.close(Fate::Kept);
     }
 
     /// The picture is given up.
     pub fn refused(mut self, why: Refusal) {
-        self.close(|s| s.refused[why as usize] += 1);
+        self.close(Fate::Refused(why));
     }
 
-    fn close(&mut self, f: impl FnOnce(&mut Sums)) {
+    fn close(&mut self, fate: Fate) {
         self.open = false;
         self.account.with(|s| {
             s.in_hand -= 1;
             s.bytes -= self.bytes;
-            f(s);
+            match fate {
+                Fate::Kept => s.kept += 1,
+                Fate::Refused(why) => s.refused[why as usize] += 1,
+            }
         });
+        if let Some(teller) = self.teller.take() {
+            teller.tell(fate);
+        }
     }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
         if self.open {
-            self.close(|s| s.refused[Refusal::Stopping as usize] += 1);
+            self.close(Fate::Refused(Refusal::Stopping));
         }
     }
 }

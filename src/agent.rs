@@ -31,13 +31,13 @@ use crate::camera::{self, OpenError, Source};
 use crate::capture;
 use crate::clock::{BootId, Clock, Timekeeper};
 use crate::config::Config;
-use crate::control::command::Request;
-use crate::control::{Reply, socket};
+use crate::contract::stored::StoredNotice;
+use crate::control::{Ask, Job, Reply, socket};
 use crate::health::Beat;
 use crate::spool::{Moment, Spool};
 use crate::status::{Alarm, ConfigStatus, LedgerStatus};
-use crate::still::{self, Asker, Pick};
-use crate::upload::{self, StoredNotice, UploadState};
+use crate::still::{self, Asker, Made, Pick};
+use crate::upload::{self, UploadState};
 
 pub use watchdog::{Verdict, Watchdog};
 
@@ -85,7 +85,7 @@ pub struct Deps {
 #[derive(Debug)]
 pub enum Turn {
     /// Somebody asks over the socket.
-    Asked(socket::Ask),
+    Asked(Ask),
     /// A camera thread ended, by its source's end or a stop.
     CameraEnded,
     /// A second passed: threads, clock, what could not be done before.
@@ -116,7 +116,7 @@ pub struct Agent {
     uploads: JoinSet<()>,
     upload: Option<Upload>,
     notices: broadcast::Sender<StoredNotice>,
-    asks: (mpsc::Sender<socket::Ask>, mpsc::Receiver<socket::Ask>),
+    asks: (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
     /// Why there is no control socket.
     control_fault: Option<String>,
     /// The spool's account as last read.
@@ -132,7 +132,7 @@ pub struct Agent {
 
 struct Camera {
     running: capture::Running,
-    asks: SyncSender<Asker>,
+    asks: SyncSender<capture::Ask>,
 }
 
 struct Upload {
@@ -243,13 +243,14 @@ impl Agent {
 
     async fn act(&mut self, turn: Turn) -> anyhow::Result<()> {
         match turn {
-            Turn::Asked((Request::Status {}, reply)) => {
+            Turn::Asked((Job::Status, reply)) => {
                 let status = self.status();
                 self.jobs.spawn(async move {
                     reply.send(Reply::Status(Box::new(status.await))).ok(); // the asker may have gone
                 });
             }
-            Turn::Asked((Request::Snap { camera }, reply)) => self.snap(&camera, reply),
+            Turn::Asked((Job::Snap { camera }, reply)) => self.snap(&camera, reply),
+            Turn::Asked((Job::Take(_), _)) => {}
             Turn::CameraEnded | Turn::Answered => {}
             Turn::Tick => self.tick()?,
             Turn::Failed(why) => anyhow::bail!(why),
@@ -341,25 +342,27 @@ impl Agent {
         let known = || self.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
         let Some(target) = self.cameras.get(camera) else {
             let text = format!("no camera is named \"{camera}\"; there is: {}", known());
-            reply.send(Reply::Failed(text)).ok(); // the asker may have gone
+            reply.send(Reply::failed("unknown-camera", text)).ok(); // the asker may have gone
             return;
         };
         if !matches!(target.running.counters.state(), capture::State::Streaming(_)) {
-            reply.send(Reply::Failed(format!("camera {camera} is not streaming"))).ok(); // same
+            reply
+                .send(Reply::failed("camera-lost", format!("camera {camera} is not streaming")))
+                .ok(); // same
             return;
         }
         let (tx, rx) = oneshot::channel();
         let asker = Asker::new(move |picture| drop(tx.send(picture))); // the asker may have gone
-        if target.asks.try_send(asker).is_err() {
-            reply.send(Reply::Failed(format!("camera {camera} is busy; ask again"))).ok(); // same
+        if target.asks.try_send(capture::Ask::Look(asker)).is_err() {
+            reply.send(Reply::failed("busy", format!("camera {camera} is busy; ask again"))).ok(); // same
             return;
         }
         self.jobs.spawn(async move {
             let answer = match tokio::time::timeout(SNAP, rx).await {
                 Ok(Ok(Ok(jpeg))) => Reply::Picture(jpeg),
-                Ok(Ok(Err(why))) => Reply::Failed(why),
-                Ok(Err(_)) => Reply::Failed("the camera is behind; ask again".into()),
-                Err(_) => Reply::Failed(format!("no picture within {SNAP:?}")),
+                Ok(Ok(Err(why))) => Reply::failed("broken", why),
+                Ok(Err(_)) => Reply::failed("busy", "the camera is behind; ask again"),
+                Err(_) => Reply::failed("timed-out", format!("no picture within {SNAP:?}")),
             };
             reply.send(answer).ok(); // the asker may have gone
         });
@@ -426,7 +429,10 @@ fn start_still(
         next_seq,
         boot.clone(),
         Arc::new(move |at| timekeeper.wall_at(at)),
-        Box::new(move |shot| spool.store(shot)),
+        Box::new(move |made| match made {
+            Made::Shot(shot) => spool.store(shot),
+            Made::EventEnded(end) => spool.event_ended(*end),
+        }),
         beat,
     )
     .context("still thread")?;

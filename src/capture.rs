@@ -9,14 +9,16 @@
 mod thread;
 mod watcher;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::account::Teller;
 use crate::camera::Source;
+use crate::contract::Trigger;
 use crate::firstpass::MotionSettings;
 use crate::firstpass::trigger::EventSettings;
-use crate::still::Profile;
+use crate::still::{Asker, Order, Profile, Said};
 
 pub use thread::{Opener, REOPEN, Running, Wiring, spawn};
 pub use watcher::{Choice, Seen, Watcher};
@@ -36,6 +38,34 @@ pub struct Settings {
     pub interval: Option<Duration>,
     /// How pictures are made.
     pub profile: Arc<Profile>,
+}
+
+/// What somebody wants of a camera thread.
+#[derive(Debug)]
+pub enum Ask {
+    /// The next frame, to look at.
+    Look(Asker),
+    /// Pictures to keep.
+    Keep(Wanted),
+}
+
+/// Pictures that somebody wants kept: of the next frames, one each.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// `Command` or `External`.
+    pub trigger: Trigger,
+    /// The MQTT command that asks.
+    pub command: Option<String>,
+    /// How many are still to be taken.
+    pub count: u32,
+    /// How they are made.
+    pub order: Order,
+    /// What a detector or sensor said.
+    pub said: Option<Said>,
+    /// Hears of each picture's fate; dropped when nothing more will come.
+    pub teller: Teller,
+    /// Set by who asked when nothing more is to be taken.
+    pub withdrawn: Arc<AtomicBool>,
 }
 
 /// What a camera is doing.

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::TrustPolicy;
 use crate::identity::{Identity, Roots};
-use crate::{capture, spool, upload};
+use crate::{capture, mqtt, spool, upload};
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use last_good::{LastGood, Loaded, load, remember};
@@ -80,6 +80,10 @@ pub struct Config {
     pub log: LogSettings,
     /// Unix socket of `vedette status`.
     pub control_socket: PathBuf,
+    /// Unix socket of `vedette trigger`.
+    pub trigger_socket: PathBuf,
+    /// The broker, if there is one.
+    pub mqtt: Option<mqtt::Settings>,
     /// The file this was read from (for a last good one: the file it was remembered from).
     pub source: PathBuf,
 }

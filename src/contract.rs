@@ -4,8 +4,11 @@
 //! the object's key ([`key`]) and metadata ([`metadata`]) are pure functions of it and of the wall
 //! time that the boot record gives to pictures taken before the clock was trusted. Pure: no I/O.
 
+pub mod command;
 pub mod key;
+pub mod manifest;
 pub mod metadata;
+pub mod stored;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +36,8 @@ pub enum Trigger {
     External,
     /// A time of day came.
     Schedule,
+    /// No picture: the account of an event, told by [`manifest`].
+    Manifest,
 }
 
 impl Trigger {
@@ -45,6 +50,7 @@ impl Trigger {
             Self::Command => "command",
             Self::External => "external",
             Self::Schedule => "schedule",
+            Self::Manifest => "manifest",
         }
     }
 }
@@ -59,6 +65,8 @@ pub enum Class {
     Event,
     /// An event's best or only picture, or one that somebody asked for.
     Best,
+    /// The account of an event: small, and all that is left of it when its pictures had to go.
+    Manifest,
 }
 
 /// All that is known of one picture when it is written. Field names are the trailer's JSON names.

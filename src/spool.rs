@@ -22,6 +22,7 @@ mod boots;
 mod claim;
 mod db;
 mod files;
+mod follow;
 mod images;
 mod loans;
 mod mailbox;
@@ -40,13 +41,17 @@ use tokio::sync::{Semaphore, oneshot, watch};
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::Moment;
 use self::files::Layout;
+pub use self::follow::{
+    Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
+    Queued, Receipt, RowEffect,
+};
 use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
 use crate::health::Beat;
-use crate::still::Shot;
+use crate::still::{EventEnd, Shot};
 
 /// Where the spool lives and how large it may grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +215,7 @@ pub struct Snapshot {
     /// Pictures given up, by reason, in the order of [`Loss::ALL`].
     pub lost: [u64; Loss::ALL.len()],
     /// What is queued, in the order of `contract::Class`.
-    pub classes: [ClassStock; 3],
+    pub classes: [ClassStock; 4],
     /// Queued pictures that wait for a trusted clock.
     pub waiting: u64,
     /// How long the first of them has waited, in this run.
@@ -231,6 +236,12 @@ pub struct Snapshot {
     pub generation: u64,
     /// When this generation began.
     pub began: Moment,
+    /// Are uploads paused?
+    pub paused: bool,
+    /// Messages that must arrive.
+    pub outbox: OutboxSums,
+    /// Commands written down and not ended.
+    pub open_commands: u64,
 }
 
 impl Snapshot {
@@ -345,6 +356,85 @@ impl Spool {
         retry_after: Option<Duration>,
     ) -> Result<(), SpoolError> {
         self.call(|reply| Call::Finish(seq, outcome, retry_after, reply)).await
+    }
+
+    /// As [`Spool::finish`] with [`Outcome::Stored`], with what the uploader knows of the object: it ends
+    /// commands and events that follow the picture, and puts the receipt's message into the outbox, all
+    /// in one transaction.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn stored(&self, seq: u64, receipt: Receipt) -> Result<(), SpoolError> {
+        drop(receipt);
+        self.finish(seq, Outcome::Stored, None).await
+    }
+
+    /// Tells that an event is over; all its pictures were handed over before. Never blocks.
+    pub fn event_ended(&self, end: EventEnd) {
+        drop(end);
+    }
+
+    /// Events whose manifest is to be written now: all their pictures have ended, or ten minutes passed.
+    /// They are given again until their manifest is durable.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn due_events(&self) -> Result<Vec<DueEvent>, SpoolError> {
+        Err(SpoolError::Index)
+    }
+
+    /// Writes a command down, once for each id. When it returns, it is durable.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when it could not be written: nothing was done.
+    pub async fn accept(&self, command: NewCommand) -> Result<Acceptance, SpoolError> {
+        drop(command);
+        Err(SpoolError::Index)
+    }
+
+    /// Tells what came of a command's effect. When it returns this is durable, or held until it can be;
+    /// a command's end goes into the outbox in the same transaction.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn conclude(&self, id: &str, conclusion: Conclusion) -> Result<(), SpoolError> {
+        drop((id, conclusion));
+        Err(SpoolError::Index)
+    }
+
+    /// Puts messages into the outbox, durably.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be written.
+    pub async fn post(&self, messages: Vec<Message>) -> Result<(), SpoolError> {
+        drop(messages);
+        Err(SpoolError::Index)
+    }
+
+    /// Up to `most` messages of the outbox with numbers above `above`, in order.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn outbox(&self, above: u64, most: usize) -> Result<Vec<Queued>, SpoolError> {
+        if above > most as u64 {
+            return Ok(Vec::new());
+        }
+        Err(SpoolError::Index)
+    }
+
+    /// These messages have arrived: they leave the outbox. After a power cut they may be there again.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be removed.
+    pub async fn arrived(&self, ids: Vec<u64>) -> Result<(), SpoolError> {
+        drop(ids);
+        Err(SpoolError::Index)
+    }
+
+    /// Changes whenever something was put into the outbox.
+    #[must_use]
+    pub fn outbox_changed(&self) -> watch::Receiver<u64> {
+        self.inner.changed.clone()
     }
 
     /// One consistent reading.

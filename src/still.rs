@@ -48,6 +48,58 @@ pub struct Profile {
     pub meta: std::collections::BTreeMap<String, String>,
 }
 
+/// How a picture that somebody asked for is to be made, where that differs from the camera's profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Fit into this many pixels, width and height; never enlarged. `None`: as the camera gives it.
+    pub size: Option<(u32, u32)>,
+    /// JPEG quality, 1 to 100; `None`: as in the profile, and JPEGs of the camera untouched.
+    pub quality: Option<u8>,
+}
+
+/// What a detector or a sensor on the device said, which the picture carries.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Said {
+    /// What it saw: `person`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Where: `[x, y, width, height]`, each in 0..1 of the frame.
+    pub boxes: Vec<[f32; 4]>,
+    /// Whatever else it wants to be found in the object's metadata.
+    pub meta: std::collections::BTreeMap<String, String>,
+}
+
+/// An event as its camera thread knows it when it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventEnd {
+    /// Camera name.
+    pub camera: String,
+    /// Event id.
+    pub event: String,
+    /// Its first frame.
+    pub began: BootTime,
+    /// From its first frame to its last frame with motion.
+    pub duration: std::time::Duration,
+    /// Why it ended, in a word.
+    pub why: String,
+    /// Pictures chosen of it.
+    pub chosen: u64,
+}
+
+/// An event's manifest, to be stored like a picture.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// The camera's profile: device, key template, metadata.
+    pub profile: Arc<Profile>,
+    /// The event.
+    pub event: String,
+    /// When it began: the object's capture time.
+    pub began: BootTime,
+    /// The object's bytes.
+    pub body: Vec<u8>,
+}
+
 /// A frame copied out of the camera's buffer, and why.
 #[derive(Debug)]
 pub struct Candidate {
@@ -69,6 +121,10 @@ pub struct Candidate {
     pub event: Option<(String, bool)>,
     /// The command that asked for it.
     pub command: Option<String>,
+    /// How it is to be made, where somebody asked for it.
+    pub order: Order,
+    /// What a detector or sensor said.
+    pub said: Option<Said>,
     /// Its worth.
     pub class: Class,
 }
@@ -101,6 +157,10 @@ pub enum Pick {
     One(Box<Candidate>, InHand),
     /// A picture to look at, not to keep: the finished JPEG goes back to who asked.
     Show(Box<Candidate>, Asker),
+    /// An event is over; comes after all its pictures.
+    EventEnded(Box<EventEnd>),
+    /// An event's manifest: to be kept.
+    Manifest(Box<Sheet>, InHand),
     /// Nothing comes after this: the thread ends although somebody may still hold a sender.
     End,
 }
@@ -116,11 +176,20 @@ pub struct Shot {
     pub token: InHand,
 }
 
+/// What leaves the still thread, in this order.
+#[derive(Debug)]
+pub enum Made {
+    /// A finished picture, or a manifest.
+    Shot(Shot),
+    /// An event is over; all its pictures came before.
+    EventEnded(Box<EventEnd>),
+}
+
 /// Tells the trusted wall time of a capture time, if the clock is trusted now.
 pub type TrustedWall = Arc<dyn Fn(BootTime) -> Option<WallTime> + Send + Sync>;
 
 /// Where finished pictures go.
-pub type Sink = Box<dyn FnMut(Shot) + Send>;
+pub type Sink = Box<dyn FnMut(Made) + Send>;
 
 /// Makes the picture at once, on the caller's thread, masked as if it were kept and without Exif: for
 /// `vedette snap` where no agent runs.
@@ -188,6 +257,8 @@ impl StillThread {
                 let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
                 reply.answer(picture);
             }
+            Pick::EventEnded(end) => (self.sink)(Made::EventEnded(end)),
+            Pick::Manifest(_, token) => token.refused(Refusal::Broken),
             Pick::End => return false,
         }
         true
@@ -207,7 +278,7 @@ impl StillThread {
                 }
                 self.next_seq += 1;
                 token.resize(facts.len);
-                (self.sink)(Shot { bytes, facts, token });
+                (self.sink)(Made::Shot(Shot { bytes, facts, token }));
             }
             Err(error) => {
                 token.refused(Refusal::Broken);
@@ -264,6 +335,8 @@ mod tests {
             trigger: Trigger::Motion,
             event: Some(("0f3c9a52-1d4c".into(), true)),
             command: None,
+            order: Order::default(),
+            said: None,
             class: Class::Event,
         }
     }
@@ -279,7 +352,10 @@ mod tests {
         let (shots, taken) = sync_channel(candidates.len());
         let wall: TrustedWall =
             Arc::new(|at| Some(WallTime(1_795_342_500_000 + at.millis() as i64)));
-        let sink: Sink = Box::new(move |shot| shots.send(shot).unwrap());
+        let sink: Sink = Box::new(move |made| match made {
+            Made::Shot(shot) => shots.send(shot).unwrap(),
+            Made::EventEnded(_) => {}
+        });
         let beat = Beat::new("still", Duration::from_secs(10));
         let boot = BootId("0f3c9a52-1111-2222-3333-444455556666".into());
         let thread = spawn(receiver, 7, boot, wall, sink, beat).unwrap();
@@ -377,7 +453,10 @@ mod tests {
         sender.send(Pick::End).unwrap();
         sender.send(pick()).unwrap();
         let beat = Beat::new("still", Duration::from_secs(10));
-        let sink: Sink = Box::new(|shot| shot.token.kept());
+        let sink: Sink = Box::new(|made| match made {
+            Made::Shot(shot) => shot.token.kept(),
+            Made::EventEnded(_) => {}
+        });
         let boot = BootId("0f3c9a52".into());
         let thread = spawn(receiver, 1, boot, Arc::new(|_| None), sink, beat).unwrap();
         assert_eq!(thread.join().unwrap(), 2);

@@ -8,7 +8,6 @@ pub mod classify;
 pub mod dir;
 pub mod http;
 pub mod pace;
-pub mod tls;
 pub mod worker;
 
 use std::fmt;
@@ -57,17 +56,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Longest time that pictures wait for a trusted clock before they go to `unsynced/`.
     pub wait_for_clock: std::time::Duration,
-}
-
-/// Told after each store, to whoever listens.
-#[derive(Clone, Debug)]
-pub struct StoredNotice {
-    /// Key of the object.
-    pub key: String,
-    /// All that is known of the picture.
-    pub facts: Facts,
-    /// Wall time of the capture, where known.
-    pub wall: Option<WallTime>,
+    /// Stored events go into the outbox, in the store's own transaction.
+    pub reliable_notices: bool,
 }
 
 /// A picture to store, without the spool.

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vedette::camera::{Camera, CameraError, FilesSettings, Pace, files};
 use vedette::clock::SystemClock;
-use vedette::control::{command::Request, socket};
+use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
 const DEVICE: &str = "cam1";

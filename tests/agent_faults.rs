@@ -14,7 +14,7 @@ use vedette::agent::{Agent, Deps, OpenCamera, Turn};
 use vedette::camera::{self, Camera, CameraError};
 use vedette::clock::SystemClock;
 use vedette::config::{self, Config};
-use vedette::control::command::Request;
+use vedette::control::request::Request;
 use vedette::control::socket;
 use vedette::frame::{Frame, Geometry, PixelFormat};
 use vedette::status::{ConfigStatus, Status};

@@ -38,6 +38,7 @@ const LEAVES: &[&str] = &[
     "grant::cos",
     "grant::oss",
     "control::command",
+    "control::request",
     "status",
 ];
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use vedette::account::{Account, Refusal, Sums};
 use vedette::backoff::Backoff;
 use vedette::camera::{Camera, CameraError, OpenError, Pace, SceneSettings, Source};
-use vedette::capture::{self, Running, Settings, State, Wiring};
+use vedette::capture::{self, Ask, Running, Settings, State, Wiring};
 use vedette::clock::{BootId, BootTime};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::firstpass::MotionSettings;
@@ -92,7 +92,7 @@ struct Rig {
     running: Running,
     account: Account,
     picks: Receiver<Pick>,
-    asks: SyncSender<Asker>,
+    asks: SyncSender<Ask>,
     beat: Beat,
     ended: Receiver<()>,
     over: Receiver<()>,
@@ -290,7 +290,7 @@ fn a_lost_camera_says_why_refuses_to_be_looked_through_and_comes_back() {
     assert_eq!(rig.state(), State::Lost("no such device".into()), "open, but no frame came yet");
     assert_eq!(counted(&rig), [2, 0, 0, 2, 1], "an opening that failed is none");
     let (reply, answer) = sync_channel(1);
-    rig.asks.send(Asker::new(move |picture| reply.send(picture).unwrap())).unwrap();
+    rig.asks.send(Ask::Look(Asker::new(move |picture| reply.send(picture).unwrap()))).unwrap();
     rig.gate.send(()).unwrap(); // its time-outs go on until it is lost again
     rig.over();
     assert_eq!(rig.state(), State::Streaming(STREAMING.into()));
@@ -307,7 +307,7 @@ fn a_source_that_ends_ends_its_thread_and_refuses_who_waits() {
     assert_eq!(rig.state(), State::Ended);
     assert_eq!(rig.beat.overdue(), None);
     let (reply, answer) = sync_channel::<Result<Vec<u8>, String>>(1);
-    rig.asks.try_send(Asker::new(move |picture| reply.send(picture).unwrap())).ok();
+    rig.asks.try_send(Ask::Look(Asker::new(move |picture| reply.send(picture).unwrap()))).ok();
     assert!(answer.recv_timeout(PLENTY).is_err(), "nobody is there to answer, and nobody waits");
 }
 
@@ -316,8 +316,8 @@ fn whoever_asks_is_shown_the_next_frame_which_is_in_no_account() {
     let plan = Plan { limit: 0, ..Plan::default() };
     let rig = Rig::new(plan, [Ok([vec![Act::Wait], frames(0..2)].concat())]);
     rig.over();
-    rig.asks.send(Asker::new(|_| {})).unwrap();
-    rig.asks.send(Asker::new(|_| {})).unwrap();
+    rig.asks.send(Ask::Look(Asker::new(|_| {}))).unwrap();
+    rig.asks.send(Ask::Look(Asker::new(|_| {}))).unwrap();
     rig.gate.send(()).unwrap();
     rig.over();
     let (sums, picks) = rig.stop();
@@ -369,7 +369,7 @@ fn a_stop_is_heard_while_a_lost_camera_waits_to_be_opened_again() {
     let rig = Rig::new(plan, [Ok(vec![Act::Lost("unplugged")])]);
     let reply = move |picture: Result<Vec<u8>, String>| ready.send(picture).unwrap();
     // Answered by the loss or, when that is over already, by the stop: both come before the end.
-    rig.asks.send(Asker::new(reply)).ok();
+    rig.asks.send(Ask::Look(Asker::new(reply))).ok();
     rig.running.stop();
     rig.ended.recv_timeout(PLENTY).unwrap();
     assert!(opened.recv_timeout(PLENTY).unwrap().is_err());

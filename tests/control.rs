@@ -12,9 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use vedette::control::Ask;
 use vedette::control::Reply;
-use vedette::control::command::{Head, MAX_LINE, Request};
-use vedette::control::socket::{AT_ONCE, Ask, CallError, Server, call};
+use vedette::control::request::{Head, MAX_LINE, Request};
+use vedette::control::socket::{AT_ONCE, CallError, Server, call};
 
 /// A served socket; every request is answered with a picture of three bytes.
 struct Served {

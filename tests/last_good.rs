@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use process::Process;
 use rustix::process::Signal;
-use vedette::control::{command::Request, socket};
+use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
 const SOON: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ use process::Process;
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
-use vedette::control::{command::Request, socket};
+use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
 /// Longest wait for anything that is to come.

@@ -20,6 +20,7 @@ use vedette::account::Account;
 use vedette::backoff::Backoff;
 use vedette::clock::{BootId, BootTime, Clock, Timekeeper, TrustPolicy, TrustSource, WallTime};
 use vedette::contract::key::DEFAULT_TEMPLATE;
+use vedette::contract::stored::StoredNotice;
 use vedette::contract::{Class, Facts, Trigger};
 use vedette::frame::Stamp;
 use vedette::grant::{AddressStyle, Provider, S3Settings, Secret};
@@ -28,9 +29,7 @@ use vedette::still::Shot;
 use vedette::upload::classify::Parked;
 use vedette::upload::http::Limits;
 use vedette::upload::worker::{self, Deps, Tuning};
-use vedette::upload::{
-    DestinationSettings, DirSettings, Settings, Standing, StoredNotice, UploadState,
-};
+use vedette::upload::{DestinationSettings, DirSettings, Settings, Standing, UploadState};
 
 /// The store's time in every test: 2030-01-01T00:00:00Z, after any build of this version.
 const NOW: i64 = 1_893_456_000_000;
@@ -102,7 +101,12 @@ impl World {
         Self {
             account: Account::new(64 << 20),
             spool: open(dir.path(), &keeper),
-            settings: Settings { destination, concurrency: 1, wait_for_clock: HOUR },
+            settings: Settings {
+                destination,
+                concurrency: 1,
+                wait_for_clock: HOUR,
+                reliable_notices: false,
+            },
             tuning: Tuning {
                 backoff: Backoff { base: millis(1), cap: millis(5) },
                 ask_time: Backoff { base: millis(1), cap: millis(5) },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, info_span, warn};
 
-use super::{Choice, Counters, Settings, State, Watcher, count};
+use super::{Ask, Choice, Counters, Settings, State, Watcher, count};
 use crate::account::{Account, Refusal};
 use crate::backoff::Backoff;
 use crate::camera::{Camera, CameraError, OpenError, Source};
@@ -18,7 +18,7 @@ use crate::firstpass::Observation;
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
-use crate::still::{Asker, Candidate, Pick};
+use crate::still::{Candidate, Order, Pick};
 
 /// A frame is waited for in slices of this, so that a stop is seen soon.
 const SLICE: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ pub struct Wiring {
     /// To the still thread.
     pub picks: SyncSender<Pick>,
     /// Who wants to look.
-    pub asks: Receiver<Asker>,
+    pub asks: Receiver<Ask>,
     /// The thread's heartbeat.
     pub beat: Beat,
     /// How cameras are opened.
@@ -212,7 +212,9 @@ impl Body {
 
     fn refuse_asks(&self) {
         while let Ok(ask) = self.wiring.asks.try_recv() {
-            ask.answer(Err("the camera is not streaming".into()));
+            if let Ask::Look(asker) = ask {
+                asker.answer(Err("the camera is not streaming".into()));
+            }
         }
     }
 
@@ -326,7 +328,7 @@ impl Body {
 
     /// Answers whoever wants to look.
     fn show(&self, frame: &Frame<'_>) {
-        while let Ok(ask) = self.wiring.asks.try_recv() {
+        while let Ok(Ask::Look(ask)) = self.wiring.asks.try_recv() {
             let show = Choice {
                 trigger: crate::contract::Trigger::Command,
                 class: crate::contract::Class::Best,
@@ -380,6 +382,8 @@ impl Body {
             trigger: choice.trigger,
             event: choice.event,
             command: None,
+            order: Order::default(),
+            said: None,
             class: choice.class,
         }
     }

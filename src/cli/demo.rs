@@ -20,8 +20,8 @@ use crate::agent::{Agent, Deps};
 use crate::camera::{self, FilesSettings, Pace, Source, V4l2Settings};
 use crate::clock::{BootTime, Clock as _, SystemClock};
 use crate::config::{Context, LogFormat, LogLevel, LogSettings};
+use crate::contract::stored::StoredNotice;
 use crate::status::{CameraStatus, ConfigStatus, Status};
-use crate::upload::StoredNotice;
 
 /// Longest wait for the last pictures to be stored.
 const DRAIN: Duration = Duration::from_secs(10);

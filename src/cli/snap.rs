@@ -13,7 +13,7 @@ use crate::capture::Settings;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::contract::{Class, Trigger};
-use crate::control::command::Request;
+use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
 use crate::still::{self, Candidate};
 
@@ -111,6 +111,8 @@ fn directly(settings: &Settings) -> anyhow::Result<Vec<u8>> {
                     trigger: Trigger::Command,
                     event: None,
                     command: None,
+                    order: still::Order::default(),
+                    said: None,
                     class: Class::Best,
                 };
                 return Ok(still::show(&candidate)?);

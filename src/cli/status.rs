@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::control::command::Request;
+use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
 use crate::status::{CameraStatus, ConfigStatus, Status, UploadStatus};
 

@@ -171,6 +171,8 @@ impl Check<'_> {
             trust: tables.clock.trust.into(),
             log: LogSettings { level: tables.log.level, format: tables.log.format },
             control_socket: self.absolute(&tables.control.socket),
+            trigger_socket: "/run/vedette/trigger.sock".into(),
+            mqtt: None,
             source: self.errors.file.clone(),
         })
     }

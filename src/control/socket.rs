@@ -18,14 +18,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::Reply;
-use super::command::{self, Head, MAX_LINE, Request};
+use super::request::{self, Head, MAX_LINE, Request};
+use super::{Ask, Job, Reply};
 
 /// Connections that the kernel lets wait.
 const BACKLOG: i32 = 16;
-
-/// A request and where its answer goes.
-pub type Ask = (Request, oneshot::Sender<Reply>);
 
 /// Connections served at once; further ones wait to be accepted.
 pub const AT_ONCE: usize = 8;
@@ -126,23 +123,24 @@ async fn answer(stream: UnixStream, asks: &mpsc::Sender<Ask>) -> std::io::Result
     let mut line = Vec::new();
     let mut limited = (&mut stream).take(MAX_LINE as u64 + 1);
     tokio::time::timeout(LINE, limited.read_until(b'\n', &mut line)).await??;
-    let reply = match command::parse(&line) {
-        Err(error) => Reply::Failed(error),
+    let reply = match request::parse(&line) {
+        Err(error) => Reply::failed("bad-request", error),
         Ok(request) => {
             let (tx, rx) = oneshot::channel();
-            match asks.try_send((request, tx)) {
+            match asks.try_send((Job::from(request), tx)) {
                 Ok(()) => {
-                    rx.await.unwrap_or_else(|_| Reply::Failed("the agent gave no answer".into()))
+                    rx.await.unwrap_or_else(|_| Reply::failed("busy", "the agent gave no answer"))
                 }
-                Err(_) => Reply::Failed("the agent is busy; ask again".into()),
+                Err(_) => Reply::failed("busy", "the agent is busy; ask again"),
             }
         }
     };
     let (head, body) = match reply {
         Reply::Status(status) => (None, serde_json::to_vec(&status).unwrap_or_default()),
         Reply::Picture(jpeg) => (None, jpeg),
+        Reply::Taken(taken) => (None, serde_json::to_vec(&taken).unwrap_or_default()),
         Reply::Done => (None, Vec::new()),
-        Reply::Failed(error) => (Some(error), Vec::new()),
+        Reply::Failed(reason) => (Some(reason.text), Vec::new()),
     };
     let head = Head { ok: head.is_none(), error: head, len: body.len() as u64 };
     let mut out = serde_json::to_vec(&head).unwrap_or_default();

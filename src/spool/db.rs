@@ -289,13 +289,14 @@ impl Db {
             Class::Interval => "class = 0 AND state < 2 AND seq > ?1 ORDER BY seq",
             Class::Event => "class = 1 AND state < 2 AND seq > ?1 ORDER BY seq",
             Class::Best => "class = 2 AND state < 2 AND seq > ?1 ORDER BY seq",
+            Class::Manifest => "class = 3 AND state < 2 AND seq > ?1 ORDER BY seq",
         };
         self.page(filter, signed(above))
     }
 
     /// The account by class.
-    pub(super) fn totals(&self) -> Result<[ClassTotals; 3]> {
-        let mut totals = [ClassTotals::default(); 3];
+    pub(super) fn totals(&self) -> Result<[ClassTotals; 4]> {
+        let mut totals = [ClassTotals::default(); 4];
         let mut statement = self.conn.prepare_cached(
             "SELECT class, sum(kept), sum(stored), sum(queued), sum(quarantined), sum(lost),
                     sum(queued_bytes), sum(quarantined_bytes) FROM totals GROUP BY class",
@@ -437,6 +438,7 @@ fn class_of(n: i64) -> Class {
     match n {
         0 => Class::Interval,
         1 => Class::Event,
-        _ => Class::Best,
+        2 => Class::Best,
+        _ => Class::Manifest,
     }
 }

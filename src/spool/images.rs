@@ -226,6 +226,9 @@ impl Images {
             high_seq: ledger.high_seq,
             generation: ledger.generation,
             began: ledger.began,
+            paused: false,
+            outbox: Default::default(),
+            open_commands: 0,
         })
     }
 
@@ -363,7 +366,7 @@ impl Images {
     }
 }
 
-fn used(totals: &[ClassTotals; 3]) -> u64 {
+fn used(totals: &[ClassTotals; 4]) -> u64 {
     totals.iter().map(|t| t.queued_bytes + t.quarantined_bytes).sum()
 }
 

@@ -1,7 +1,7 @@
 //! What to give up when the spool is full: a pure plan from totals by class.
 //!
 //! Order: quarantined pictures first (no store will take them, so none may displace a picture that can
-//! still be sent), then interval pictures, then events, and each event's best last; the oldest first
+//! still be sent), then interval pictures, then events, each event's best, and manifests last; the oldest first
 //! within each. Pictures in flight are not in the totals given here and so are never chosen. The plan
 //! costs the number of classes, never the number of pictures; the caller walks an index.
 
@@ -33,7 +33,7 @@ pub struct Stock {
     /// Set aside.
     pub quarantine: Shelf,
     /// Queued and not in flight, in the order of [`Class`].
-    pub queue: [Shelf; 3],
+    pub queue: [Shelf; 4],
 }
 
 /// Take the oldest pictures of one source until at least `bytes` are free.
@@ -50,12 +50,13 @@ pub struct Evict {
 #[must_use]
 pub fn plan(stock: &Stock, max_bytes: u64, need: u64) -> Vec<Evict> {
     let mut missing = stock.used.saturating_add(need).saturating_sub(max_bytes);
-    let [interval, event, best] = stock.queue;
+    let [interval, event, best, manifest] = stock.queue;
     let shelves = [
         (Source::Quarantine, stock.quarantine),
         (Source::Queue(Class::Interval), interval),
         (Source::Queue(Class::Event), event),
         (Source::Queue(Class::Best), best),
+        (Source::Queue(Class::Manifest), manifest),
     ];
     let mut plan = Vec::new();
     for (from, shelf) in shelves {
@@ -82,6 +83,7 @@ mod tests {
     }
 
     fn stock(quarantine: u64, queue: [u64; 3], in_flight: u64) -> Stock {
+        let queue = [queue[0], queue[1], queue[2], 0];
         let used = quarantine + queue.iter().sum::<u64>() + in_flight;
         Stock { used, quarantine: shelf(quarantine), queue: queue.map(shelf) }
     }

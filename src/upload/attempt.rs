@@ -10,10 +10,10 @@ use url::Url;
 
 use super::classify::{Answer, Verdict, classify, retry_after};
 use super::http::{Http, Limits, TransportError};
-use super::tls::{self, TlsError};
 use super::{DestinationSettings, DirSettings, Item, announce, dir};
 use crate::clock::{BootTime, ServerTime, Timekeeper, WallTime};
 use crate::grant::{Grant, GrantError, Intent, S3Settings, s3::S3};
+use crate::tls::{self, TlsError};
 
 /// Why there is nothing to send with. A person must mend it; it is tried again now and then.
 #[derive(Debug, thiserror::Error)]

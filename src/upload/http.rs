@@ -21,9 +21,9 @@ use reqwest::{Client, Method, Request};
 use url::Url;
 
 use super::classify::{Answer, BODY_LIMIT, Headers};
-use super::tls::TlsError;
 use crate::clock::Timekeeper;
 use crate::grant::PutRequest;
+use crate::tls::TlsError;
 
 /// The slowest link that an upload is expected to get through, bytes per second.
 const SLOWEST: u64 = 2048;

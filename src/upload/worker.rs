@@ -23,11 +23,15 @@ use super::attempt::Courier;
 use super::classify::{Parked, Verdict};
 use super::http::Limits;
 use super::pace::{Destination, Settled};
-use super::{Item, Settings, Standing, StoredNotice, UploadState};
+use super::{Item, Settings, Standing, UploadState};
 use crate::backoff::{Backoff, Breaker, Gate};
 use crate::clock::Timekeeper;
+use crate::contract::command::rfc3339;
 use crate::contract::metadata::metadata;
-use crate::spool::{Claim, Loaded, Loss, Outcome, Quarantine, ReadError, Spool, SpoolError};
+use crate::contract::stored::StoredNotice;
+use crate::spool::{
+    Claim, Kind, Loaded, Loss, Message, Outcome, Quarantine, ReadError, Receipt, Spool, SpoolError,
+};
 
 /// How long between looks at a setup that cannot work, or at a spool that cannot be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -110,6 +114,7 @@ struct Shared {
     courier: Courier,
     destination: Mutex<Destination>,
     notices: broadcast::Sender<StoredNotice>,
+    reliable_notices: bool,
 }
 
 /// What ended.
@@ -141,6 +146,7 @@ impl Worker {
             courier,
             destination: Mutex::new(Destination::new(deps.tuning.backoff)),
             notices: deps.notices,
+            reliable_notices: deps.settings.reliable_notices,
         };
         Self {
             shared: Arc::new(shared),
@@ -370,10 +376,10 @@ async fn deliver(shared: Arc<Shared>, claim: Claim) -> Done {
         verdict => (Some(claim), verdict),
     };
     let settled = settle(&shared, seq, attempts, verdict, &item.key);
-    let stored = settled.outcome == Outcome::Stored;
-    if shared.tell(seq, settled.outcome, settled.wait).await && stored {
-        // Nobody listening is no error.
-        shared.notices.send(notice(&item)).ok();
+    if settled.outcome == Outcome::Stored {
+        stored(&shared, seq, &item).await;
+    } else {
+        shared.tell(seq, settled.outcome, settled.wait).await;
     }
     Done::Attempt
 }
@@ -442,8 +448,29 @@ async fn unreadable(shared: &Shared, seq: u64, error: ReadError) {
     shared.tell(seq, outcome, wait).await;
 }
 
-fn notice(item: &Item) -> StoredNotice {
-    StoredNotice { key: item.key.clone(), facts: item.facts.clone(), wall: item.wall }
+/// The spool first, then whoever listens.
+async fn stored(shared: &Shared, seq: u64, item: &Item) {
+    let Item { key, facts, wall, .. } = item;
+    let notice = StoredNotice { key: key.clone(), facts: facts.clone(), wall: *wall };
+    let receipt = Receipt {
+        key: key.clone(),
+        size: facts.len,
+        sha256: facts.sha256.clone(),
+        captured: facts.wall.or(*wall).and_then(rfc3339),
+        told: shared.reliable_notices.then(|| Message {
+            kind: Kind::Stored,
+            topic: notice.topic(),
+            payload: notice.payload(),
+            correlation: None,
+        }),
+    };
+    match shared.spool.stored(seq, receipt).await {
+        // Nobody listening is no error.
+        Ok(()) => drop(shared.notices.send(notice)),
+        Err(error) => {
+            warn!(%error, seq, "The spool did not take an outcome; the picture will be sent again.");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use process::Process;
 use rustix::process::Signal;
 use tempfile::TempDir;
-use vedette::control::{command::Request, socket};
+use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
 /// A running agent and the directory of all that is its own.

@@ -31,6 +31,7 @@ impl Check<'_> {
             destination: settings,
             concurrency: destination.concurrency,
             wait_for_clock: destination.wait_for_clock.0,
+            reliable_notices: false,
         })
     }
 

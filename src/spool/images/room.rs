@@ -36,7 +36,7 @@ impl Images {
         self.used.saturating_add(need) <= self.max_bytes
     }
 
-    fn stock(&self, totals: &[ClassTotals; 3]) -> Stock {
+    fn stock(&self, totals: &[ClassTotals; 4]) -> Stock {
         let mut stock = Stock { used: used(totals), ..Stock::default() };
         for (shelf, t) in stock.queue.iter_mut().zip(totals) {
             *shelf = Shelf { items: t.queued, bytes: t.queued_bytes };

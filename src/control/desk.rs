@@ -1,0 +1,1 @@
+//! The desk: takes MQTT commands through their life, from delivery to outcome.
