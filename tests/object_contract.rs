@@ -20,7 +20,7 @@ use vedette::firstpass::{Observation, Quality};
 use vedette::frame::{Geometry, PixelBox, PixelFormat, Stamp};
 use vedette::health::Beat;
 use vedette::still::passthrough::STANDARD_DHT;
-use vedette::still::{Candidate, Pick, Profile, Shot, spawn};
+use vedette::still::{Candidate, Made, Order, Pick, Profile, Shot, spawn};
 
 const FRAME: &[u8] = include_bytes!("data/uvc-frame.mjpeg");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/object-contract.md");
@@ -58,6 +58,8 @@ fn candidate() -> Candidate {
         trigger: Trigger::Motion,
         event: Some(("0f3c9a52-597fd89".into(), false)),
         command: None,
+        order: Order::default(),
+        said: None,
         class: Class::Event,
     }
 }
@@ -74,7 +76,10 @@ fn shot() -> Shot {
     picks.send(Pick::One(Box::new(candidate()), token)).unwrap();
     drop(picks);
     thread.join().unwrap();
-    made.recv().unwrap()
+    match made.recv().unwrap() {
+        Made::Shot(shot) => shot,
+        Made::EventEnded(end) => panic!("no event ended: {end:?}"),
+    }
 }
 
 /// Offset, 16 bytes in hex, and their characters, as `hexdump -C` shows them.
