@@ -50,6 +50,7 @@ use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
+use crate::contract::command::Told;
 use crate::health::Beat;
 use crate::still::{EventEnd, Shot};
 
@@ -389,6 +390,15 @@ impl Spool {
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when it could not be written: nothing was done.
     pub async fn accept(&self, command: NewCommand) -> Result<Acceptance, SpoolError> {
         drop(command);
+        Err(SpoolError::Index)
+    }
+
+    /// What was told last of a command; `None` for one that is not known.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn told(&self, id: &str) -> Result<Option<Told>, SpoolError> {
+        let _ = id;
         Err(SpoolError::Index)
     }
 
