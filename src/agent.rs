@@ -9,6 +9,8 @@
 //! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
 //! for a disk, so that the watchdog is fed while a slow card syncs.
 
+mod manifests;
+mod pictures;
 mod reload;
 mod report;
 mod stop;
@@ -36,7 +38,7 @@ use crate::control::{Ask, Job, Reply, socket};
 use crate::health::Beat;
 use crate::spool::{Moment, Spool};
 use crate::status::{Alarm, ConfigStatus, LedgerStatus};
-use crate::still::{self, Asker, Made, Pick};
+use crate::still::{self, Made, Pick};
 use crate::upload::{self, UploadState};
 
 pub use watchdog::{Verdict, Watchdog};
@@ -57,9 +59,6 @@ const CONTROL_AGAIN: u64 = 10;
 /// Ticks between tellings of the trusted time to the spool, so that after a power cut it is known how
 /// late it was.
 const TELL_TIME: u64 = 3600;
-
-/// How long somebody waits for a picture to look at.
-const SNAP: Duration = Duration::from_secs(10);
 
 /// Stored notices that a slow listener may be behind; older ones are counted as missed.
 const NOTICES: usize = 256;
@@ -109,6 +108,8 @@ pub struct Agent {
     still: Option<JoinHandle<u64>>,
     cameras: BTreeMap<String, Camera>,
     camera_ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
+    /// Manifests on their way to the disk.
+    in_work: manifests::InWork,
     /// Tasks that must not end before a stop.
     tasks: JoinSet<&'static str>,
     /// Tasks that end by themselves: answers that somebody waits for.
@@ -185,6 +186,7 @@ impl Agent {
             still: Some(still),
             cameras: BTreeMap::new(),
             camera_ended: mpsc::channel(64),
+            in_work: manifests::InWork::default(),
             tasks: JoinSet::new(),
             jobs: JoinSet::new(),
             uploads: JoinSet::new(),
@@ -250,7 +252,7 @@ impl Agent {
                 });
             }
             Turn::Asked((Job::Snap { camera }, reply)) => self.snap(&camera, reply),
-            Turn::Asked((Job::Take(_), _)) => {}
+            Turn::Asked((Job::Take(take), reply)) => self.take(take, reply),
             Turn::CameraEnded | Turn::Answered => {}
             Turn::Tick => self.tick()?,
             Turn::Failed(why) => anyhow::bail!(why),
@@ -277,6 +279,9 @@ impl Agent {
         self.ticks = self.ticks.wrapping_add(1);
         if self.control_fault.is_some() && self.ticks.is_multiple_of(CONTROL_AGAIN) {
             self.serve_control();
+        }
+        if self.ticks.is_multiple_of(manifests::LOOK) {
+            self.write_manifests();
         }
         self.tell_time();
         Ok(())
@@ -336,36 +341,6 @@ impl Agent {
             warn!(why, "No commands can be given; will try again.");
         }
         self.control_fault = Some(why);
-    }
-
-    fn snap(&mut self, camera: &str, reply: oneshot::Sender<Reply>) {
-        let known = || self.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
-        let Some(target) = self.cameras.get(camera) else {
-            let text = format!("no camera is named \"{camera}\"; there is: {}", known());
-            reply.send(Reply::failed("unknown-camera", text)).ok(); // the asker may have gone
-            return;
-        };
-        if !matches!(target.running.counters.state(), capture::State::Streaming(_)) {
-            reply
-                .send(Reply::failed("camera-lost", format!("camera {camera} is not streaming")))
-                .ok(); // same
-            return;
-        }
-        let (tx, rx) = oneshot::channel();
-        let asker = Asker::new(move |picture| drop(tx.send(picture))); // the asker may have gone
-        if target.asks.try_send(capture::Ask::Look(asker)).is_err() {
-            reply.send(Reply::failed("busy", format!("camera {camera} is busy; ask again"))).ok(); // same
-            return;
-        }
-        self.jobs.spawn(async move {
-            let answer = match tokio::time::timeout(SNAP, rx).await {
-                Ok(Ok(Ok(jpeg))) => Reply::Picture(jpeg),
-                Ok(Ok(Err(why))) => Reply::failed("broken", why),
-                Ok(Err(_)) => Reply::failed("busy", "the camera is behind; ask again"),
-                Err(_) => Reply::failed("timed-out", format!("no picture within {SNAP:?}")),
-            };
-            reply.send(answer).ok(); // the asker may have gone
-        });
     }
 
     fn start_camera(&mut self, settings: capture::Settings) -> anyhow::Result<()> {

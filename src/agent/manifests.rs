@@ -1,0 +1,116 @@
+//! Manifests: asks the spool for events that are over, and has their manifest kept like a picture.
+//!
+//! The spool gives an event again until its manifest is durable; one that is in hand is not begun twice.
+
+use std::collections::HashSet;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::{debug, warn};
+
+use super::Agent;
+use crate::account::{Account, Teller};
+use crate::clock::{BootId, BootTime};
+use crate::contract::manifest::Manifest;
+use crate::spool::{DueEvent, Spool, SpoolError};
+use crate::still::{Pick, Profile, Sheet};
+
+/// Ticks between looks for events that are over.
+pub(super) const LOOK: u64 = 5;
+
+/// Events whose manifest is on its way to the disk, by camera and event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InWork(Arc<Mutex<HashSet<(String, String)>>>);
+
+impl InWork {
+    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent {
+    /// Looks for events that are over. Not waited for: the spool's disk may be slow.
+    pub(super) fn write_manifests(&mut self) {
+        let Some(picks) = self.picks.clone() else { return };
+        let desk = Desk {
+            spool: self.spool.clone(),
+            account: self.account.clone(),
+            picks,
+            in_work: self.in_work.clone(),
+            boot: self.boot.clone(),
+            now: self.deps.clock.boottime(),
+            profiles: self.config.cameras.iter().map(|c| Arc::clone(&c.profile)).collect(),
+        };
+        self.jobs.spawn(async move {
+            match desk.spool.due_events().await {
+                Ok(due) => due.into_iter().for_each(|event| desk.write(event)),
+                Err(SpoolError::Stopped) => {}
+                Err(error) => debug!(%error, "Events that are over cannot be read now."),
+            }
+        });
+    }
+}
+
+struct Desk {
+    spool: Spool,
+    account: Account,
+    picks: SyncSender<Pick>,
+    in_work: InWork,
+    profiles: Vec<Arc<Profile>>,
+    boot: BootId,
+    now: BootTime,
+}
+
+impl Desk {
+    fn write(&self, due: DueEvent) {
+        let id = (due.camera.clone(), due.event.clone());
+        let Some(profile) = self.profile(&due.camera) else { return };
+        // Of an earlier boot only the id is known; the object is of the moment when it is written.
+        let captured = if due.boot == self.boot.0 { BootTime(due.began) } else { self.now };
+        let body = manifest(due, &profile.device).to_json();
+        let len = body.len() as u64;
+        // Without room it is asked for again; that is no refusal of a picture.
+        if self.account.sums().bytes.saturating_add(len) > self.account.limit()
+            || !self.in_work.lock().insert(id.clone())
+        {
+            return;
+        }
+        let (in_work, done) = (self.in_work.clone(), id.clone());
+        let event = id.1;
+        let Some(mut token) = self.account.choose(len) else {
+            in_work.lock().remove(&done);
+            return;
+        };
+        token.watch(Teller::new(move |_| {
+            in_work.lock().remove(&done);
+        }));
+        let sheet = Sheet { profile, event, began: captured, body };
+        if self.picks.try_send(Pick::Manifest(Box::new(sheet), token)).is_err() {
+            warn!("An event's manifest waits: the still thread is behind.");
+        }
+    }
+
+    /// The camera's own profile; for one that is gone from the configuration, another's with its name.
+    fn profile(&self, camera: &str) -> Option<Arc<Profile>> {
+        let own = self.profiles.iter().find(|p| p.camera == camera);
+        own.cloned().or_else(|| {
+            let any = self.profiles.first()?;
+            Some(Arc::new(Profile { camera: camera.to_owned(), ..Profile::clone(any) }))
+        })
+    }
+}
+
+fn manifest(due: DueEvent, device: &str) -> Manifest {
+    Manifest {
+        schema: Manifest::schema(),
+        device: device.to_owned(),
+        camera: due.camera,
+        event: due.event,
+        boot: due.boot,
+        began_boottime: due.began,
+        duration_ms: due.duration_ms,
+        ended: due.why,
+        counts: due.counts,
+        pictures: due.pictures,
+    }
+}

@@ -1,0 +1,235 @@
+//! Pictures that somebody asks for: to look at, or to keep.
+//!
+//! The camera thread takes them of its next frames; here somebody waits for what becomes of them, within
+//! a deadline, and withdraws what was not taken by then. What was taken before the deadline is waited
+//! for: its fate is always told, because its place in the account can only be left by telling.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Agent, Camera};
+use crate::account::{Fate, Refusal, Teller};
+use crate::capture::{self, State, Wanted};
+use crate::contract::Trigger;
+use crate::contract::command::Reason;
+use crate::control::{Reply, Take, Taken};
+use crate::still::Asker;
+
+/// How long somebody waits for a picture to look at.
+const SNAP: Duration = Duration::from_secs(10);
+
+/// Longest wait, after the deadline, for pictures that were taken before it: a slow card may spend this
+/// long in one flush.
+const LATE: Duration = Duration::from_secs(120);
+
+impl Agent {
+    /// One picture to look at.
+    pub(super) fn snap(&mut self, camera: &str, reply: oneshot::Sender<Reply>) {
+        let (tx, rx) = oneshot::channel();
+        let asker = Asker::new(move |picture| drop(tx.send(picture))); // the asker may have gone
+        if let Err(why) = self.ask(Some(camera), capture::Ask::Look(asker)) {
+            reply.send(Reply::Failed(why)).ok(); // the asker may have gone
+            return;
+        }
+        self.jobs.spawn(async move {
+            let answer = match tokio::time::timeout(SNAP, rx).await {
+                Ok(Ok(Ok(jpeg))) => Reply::Picture(jpeg),
+                Ok(Ok(Err(why))) => Reply::failed("broken", why),
+                Ok(Err(_)) => Reply::failed("busy", "the camera is behind; ask again"),
+                Err(_) => Reply::failed("timed-out", format!("no picture within {SNAP:?}")),
+            };
+            reply.send(answer).ok(); // the asker may have gone
+        });
+    }
+
+    /// Pictures to keep.
+    pub(super) fn take(&mut self, take: Take, reply: oneshot::Sender<Reply>) {
+        let Take { camera, command, count, order, said, within } = take;
+        // As many fates as pictures: telling one never finds the channel full.
+        let (tx, fates) = mpsc::channel(count.max(1) as usize);
+        let withdrawn = Arc::new(AtomicBool::new(false));
+        let wanted = Wanted {
+            trigger: if said.is_some() { Trigger::External } else { Trigger::Command },
+            command,
+            count,
+            order,
+            said,
+            teller: Teller::new(move |fate| {
+                tx.try_send(fate).ok(); // who asked may have gone
+            }),
+            withdrawn: Arc::clone(&withdrawn),
+        };
+        let name = match self.ask(camera.as_deref(), capture::Ask::Keep(wanted)) {
+            Ok(name) => name,
+            Err(why) => {
+                reply.send(Reply::Failed(why)).ok(); // who asked may have gone
+                return;
+            }
+        };
+        let deadline = Instant::now() + within;
+        self.jobs.spawn(async move {
+            let outcome = outcome(fates, count, deadline, &withdrawn).await;
+            let (kept, fault) = (outcome.kept, outcome.fault(count, within));
+            reply.send(Reply::Taken(Taken { camera: name, kept, fault })).ok(); // same
+        });
+    }
+
+    /// Gives a camera's thread something to do; the camera's name, or why it cannot be asked.
+    fn ask(&self, camera: Option<&str>, ask: capture::Ask) -> Result<String, Reason> {
+        let (name, target) = self.camera_for(camera)?;
+        match target.running.counters.state() {
+            State::Streaming(_) => {}
+            State::Lost(why) => {
+                return Err(Reason::new("camera-lost", format!("camera {name} is lost: {why}")));
+            }
+            State::Opening | State::Ended | State::Stopped => {
+                return Err(Reason::new("camera-lost", format!("camera {name} is not streaming")));
+            }
+        }
+        let busy = |_| Reason::new("busy", format!("camera {name} is busy; ask again"));
+        target.asks.try_send(ask).map_err(busy)?;
+        Ok(name.to_owned())
+    }
+
+    fn camera_for(&self, name: Option<&str>) -> Result<(&str, &Camera), Reason> {
+        let known = || self.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
+        let found = match name {
+            Some(name) => self.cameras.get_key_value(name),
+            None if self.cameras.len() == 1 => self.cameras.iter().next(),
+            None => {
+                let text = format!("say which camera; there is: {}", known());
+                return Err(Reason::new("unknown-camera", text));
+            }
+        };
+        found.map(|(name, camera)| (name.as_str(), camera)).ok_or_else(|| {
+            let text =
+                format!("no camera is named \"{}\"; there is: {}", name.unwrap_or(""), known());
+            Reason::new("unknown-camera", text)
+        })
+    }
+}
+
+/// What became of the pictures that were asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    kept: u32,
+    refused: Option<Refusal>,
+    /// Nothing more could come, although more was asked for.
+    ended: bool,
+}
+
+/// Hears of each picture until all have their fate, nothing more will come, or it is too late. At the
+/// deadline the rest is withdrawn; the camera's thread then lets go of the teller, and what is heard
+/// until then was taken before.
+async fn outcome(
+    mut fates: mpsc::Receiver<Fate>,
+    count: u32,
+    deadline: Instant,
+    withdrawn: &AtomicBool,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut until = deadline;
+    for _ in 0..count {
+        let fate = match timeout_at(until, fates.recv()).await {
+            Err(_) if until == deadline => {
+                withdrawn.store(true, Ordering::Relaxed);
+                until = deadline + LATE;
+                timeout_at(until, fates.recv()).await.unwrap_or(None)
+            }
+            told => told.unwrap_or(None),
+        };
+        match fate {
+            Some(Fate::Kept) => outcome.kept += 1,
+            Some(Fate::Refused(why)) => outcome.refused = Some(why),
+            None => {
+                outcome.ended = !withdrawn.load(Ordering::Relaxed);
+                return outcome;
+            }
+        }
+    }
+    outcome
+}
+
+impl Outcome {
+    /// Why fewer are kept than asked for.
+    fn fault(&self, count: u32, within: Duration) -> Option<Reason> {
+        if self.kept >= count {
+            return None;
+        }
+        let short = format!("{} of {count} pictures are kept", self.kept);
+        Some(match self.refused {
+            Some(why) => Reason::new(
+                &format!("refused-{}", why.name().replace('_', "-")),
+                format!("{short}; the device could not take them: {}", why.name()),
+            ),
+            None if self.ended => {
+                Reason::new("camera-lost", format!("{short}; the camera stopped streaming"))
+            }
+            None => {
+                let seconds = within.as_secs_f32();
+                Reason::new("timed-out", format!("{short} within {seconds:.1} s"))
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn after(fates: &[Fate], then_ends: bool, count: u32) -> (Outcome, bool) {
+        let (tx, rx) = mpsc::channel(8);
+        for fate in fates {
+            tx.send(*fate).await.unwrap();
+        }
+        let holder = (!then_ends).then_some(tx);
+        let withdrawn = AtomicBool::new(false);
+        let outcome = outcome(rx, count, Instant::now() + SECOND, &withdrawn).await;
+        drop(holder);
+        (outcome, withdrawn.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_kept_is_no_fault() {
+        let (outcome, withdrawn) = after(&[Fate::Kept, Fate::Kept], false, 2).await;
+        assert_eq!((outcome.kept, withdrawn), (2, false));
+        assert_eq!(outcome.fault(2, SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_is_withdrawn_and_says_so() {
+        let (outcome, withdrawn) = after(&[Fate::Kept], false, 2).await;
+        assert!(withdrawn);
+        let fault = outcome.fault(2, SECOND).unwrap();
+        assert_eq!(fault.code, "timed-out");
+        assert_eq!(fault.text, "1 of 2 pictures are kept within 1.0 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_picture_taken_before_the_deadline_counts_when_its_disk_is_slow() {
+        let (tx, rx) = mpsc::channel(1);
+        let withdrawn = AtomicBool::new(false);
+        let deadline = Instant::now() + SECOND;
+        let slow = async {
+            tokio::time::sleep(SECOND * 60).await;
+            tx.send(Fate::Kept).await.unwrap();
+        };
+        let (outcome, ()) = tokio::join!(outcome(rx, 1, deadline, &withdrawn), slow);
+        assert_eq!(outcome, Outcome { kept: 1, refused: None, ended: false });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_camera_that_goes_away_and_a_full_disk_are_told_apart() {
+        let (outcome, withdrawn) = after(&[Fate::Kept], true, 2).await;
+        assert!(!withdrawn);
+        assert_eq!(outcome.fault(2, SECOND).unwrap().code, "camera-lost");
+        let (outcome, _) = after(&[Fate::Refused(Refusal::DiskFull)], false, 1).await;
+        assert_eq!(outcome.fault(1, SECOND).unwrap().code, "refused-disk-full");
+    }
+}
