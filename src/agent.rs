@@ -325,7 +325,7 @@ impl Agent {
     /// Serves the control socket, or notes why it cannot be: capture does not depend on it.
     fn serve_control(&mut self) {
         let path = &self.config.control_socket;
-        let why = match socket::Server::bind(path) {
+        let why = match socket::Server::bind(path, &socket::Access::owner()) {
             Ok(server) => {
                 let asks = self.asks.0.clone();
                 self.tasks.spawn(async move {

@@ -10,6 +10,7 @@ mod demo;
 mod run;
 mod snap;
 mod status;
+mod trigger;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
     Snap(snap::Options),
     /// Show what the running agent does.
     Status(status::Options),
+    /// Take a picture and keep it, because a detector or a sensor on this device says so.
+    Trigger(trigger::Options),
     /// Run the first pass over recorded frames and tell what it saw, a line a frame.
     Analyze(analyze::Options),
 }
@@ -74,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Snap(options) => snap::run(&options),
         Command::Status(options) => status::run(&options),
+        Command::Trigger(options) => trigger::run(&options),
         Command::Analyze(options) => analyze::run(&options),
     }
 }

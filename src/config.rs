@@ -82,6 +82,9 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Unix socket of `vedette trigger`.
     pub trigger_socket: PathBuf,
+    /// Group whose members may trigger; without one, [`crate::control::socket::TRIGGER_GROUP`] where this
+    /// system has it.
+    pub trigger_group: Option<String>,
     /// The broker, if there is one.
     pub mqtt: Option<mqtt::Settings>,
     /// The file this was read from (for a last good one: the file it was remembered from).
@@ -98,6 +101,8 @@ impl Config {
             ("spool.max_bytes", self.spool.max_bytes != new.spool.max_bytes),
             ("memory.in_hand", self.in_hand != new.in_hand),
             ("control.socket", self.control_socket != new.control_socket),
+            ("control.trigger_socket", self.trigger_socket != new.trigger_socket),
+            ("control.trigger_group", self.trigger_group != new.trigger_group),
             ("clock.trust", self.trust != new.trust),
             ("log.format", self.log.format != new.log.format),
         ];

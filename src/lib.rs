@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod agent;
+pub mod alarm;
 pub mod backoff;
 pub mod camera;
 pub mod capture;

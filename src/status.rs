@@ -36,6 +36,12 @@ pub struct Status {
     pub ledger: LedgerStatus,
     /// The way out.
     pub upload: UploadStatus,
+    /// Commands that came over MQTT, of this run.
+    #[serde(default)]
+    pub commands: CommandsStatus,
+    /// The session with the broker; absent where none is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttStatus>,
 }
 
 /// Something a person should know of.
@@ -44,8 +50,25 @@ pub struct Alarm {
     /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
     /// `thread`, `cloned`.
     pub name: String,
+    /// Which of several it is about: a camera's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// What is wrong and what helps.
     pub text: String,
+}
+
+impl Alarm {
+    /// An alarm about what there is one of.
+    #[must_use]
+    pub fn new(name: &str, text: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), subject: None, text: text.into() }
+    }
+
+    /// An alarm about one of several.
+    #[must_use]
+    pub fn about(name: &str, subject: &str, text: impl Into<String>) -> Self {
+        Self { subject: Some(subject.to_owned()), ..Self::new(name, text) }
+    }
 }
 
 /// Which configuration runs.
@@ -167,6 +190,9 @@ impl Default for LedgerStatus {
 pub struct UploadStatus {
     /// Where pictures go, without any secret: `s3 bucket at host` or `dir /path`.
     pub destination: String,
+    /// A command asked for nothing to be sent: pictures are kept and wait.
+    #[serde(default)]
+    pub paused: bool,
     /// Parked means: the destination refuses us as a whole, everything is kept.
     pub parked: Option<String>,
     /// Away or busy: tried again by itself; the words of the last failure.
@@ -186,4 +212,60 @@ pub struct UploadStatus {
     pub last_stored_s: Option<u64>,
     /// The last thing that went wrong, also when all is well again.
     pub last_error: Option<String>,
+}
+
+/// Commands that came over MQTT, of this run: each is accepted, known or rejected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CommandsStatus {
+    /// Commands that came.
+    pub received: u64,
+    /// New ones, taken.
+    pub accepted: u64,
+    /// Ones that had come before: told again how they stand, not done again.
+    pub known: u64,
+    /// Ones not taken, by the reason's code; codes with none are left out.
+    pub rejected: BTreeMap<String, u64>,
+    /// Accepted ones that have not ended, of earlier runs too.
+    pub open: u64,
+}
+
+/// The session with the broker, of this run; the outbox's sums are of the ledger's generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MqttStatus {
+    /// Which broker, without any secret.
+    pub broker: String,
+    /// Is there a connection?
+    pub connected: bool,
+    /// Connections made.
+    pub connections: u64,
+    /// Failures in a row; 0 while all is well.
+    pub failures: u32,
+    /// The last thing that went wrong, also when all is well again.
+    pub last_error: Option<String>,
+    /// Messages that must arrive, by kind: `outcome`, `alarm`, `stored`.
+    pub outbox: BTreeMap<String, OutboxStatus>,
+    /// Stored events told at best effort.
+    pub stored_told: u64,
+    /// Stored events lost, because too many waited while the broker was away.
+    pub stored_lost: u64,
+    /// Other publications at best effort that were dropped for the same reason.
+    pub dropped: u64,
+}
+
+/// Messages of one kind: `put = arrived + queued + dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutboxStatus {
+    /// Ever put into the outbox.
+    pub put: u64,
+    /// Acknowledged by the broker.
+    pub arrived: u64,
+    /// Waiting.
+    pub queued: u64,
+    /// Given up because the outbox was full, the oldest first.
+    pub dropped: u64,
+    /// Does the sum hold?
+    pub holds: bool,
 }

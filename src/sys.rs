@@ -1,11 +1,12 @@
 //! The few system calls without a safe wrapper, and the process-wide settings made at start.
 //!
 //! Called by `clock` (is the kernel's clock disciplined?), `still` (lower its own priority), `spool`
-//! (start write-back early) and `cli` (no core dumps, memory given back). Every function here is advice or a question:
-//! where the kernel refuses, the agent works on, so nothing fails harder than an `io::Error` that
-//! the caller logs.
+//! (start write-back early), `control` (which group is that?) and `cli` (no core dumps, memory given
+//! back). Every function here is advice or a question: where the system refuses, the agent works on, so
+//! nothing fails harder than an `io::Error` that the caller logs.
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -55,6 +56,67 @@ pub fn start_writeback(file: BorrowedFd<'_>, len: u64) {
         libc::sync_file_range(file.as_raw_fd(), 0, len, libc::SYNC_FILE_RANGE_WRITE);
     }
 }
+
+/// The id of the group of this name; `None` where there is no such group.
+///
+/// # Errors
+/// The system's list of groups cannot be read.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    let name = CString::new(name).map_err(io::Error::other)?;
+    // SAFETY: the name ends with a NUL and outlives the call; the rest is `group_entry`'s promise.
+    let found = group_entry(|entry, buffer, len, result| unsafe {
+        libc::getgrnam_r(name.as_ptr(), entry, buffer, len, result)
+    })?;
+    Ok(found.map(|(id, _)| id))
+}
+
+/// The name of the group of this id; `None` where there is no such group.
+///
+/// # Errors
+/// The system's list of groups cannot be read.
+pub fn group_name(id: u32) -> io::Result<Option<String>> {
+    // SAFETY: `group_entry`'s promise.
+    let found = group_entry(|entry, buffer, len, result| unsafe {
+        libc::getgrgid_r(id, entry, buffer, len, result)
+    })?;
+    Ok(found.map(|(_, name)| name))
+}
+
+/// What the two questions have in common: an entry, a buffer for its strings and the buffer's length, and
+/// where the answer goes, all valid for the call.
+fn group_entry(
+    question: impl Fn(
+        *mut libc::group,
+        *mut libc::c_char,
+        libc::size_t,
+        *mut *mut libc::group,
+    ) -> libc::c_int,
+) -> io::Result<Option<(u32, String)>> {
+    let mut buffer: Vec<libc::c_char> = vec![0; 1024];
+    loop {
+        // SAFETY: `group` is integers and pointers, for which all zeroes is a valid value.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut result = std::ptr::null_mut();
+        match question(&raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut result) {
+            // The members of a large group; no list of names is larger than a megabyte.
+            libc::ERANGE if buffer.len() < MAX_GROUP => buffer.resize(buffer.len() * 4, 0),
+            0 if result.is_null() => return Ok(None),
+            0 => {
+                // SAFETY: a result says that the entry is filled in; its name ends with a NUL and lies in
+                // the buffer, which is still there.
+                let name = unsafe { CStr::from_ptr(entry.gr_name) };
+                return Ok(Some((entry.gr_gid, name.to_string_lossy().into_owned())));
+            }
+            // Besides "0 and no result", getgrnam_r(3) lets these mean that there is no such group.
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            libc::EINTR => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// Most bytes of a group and its members' names.
+const MAX_GROUP: usize = 1 << 20;
 
 /// Keeps this process's memory, which holds credentials and pictures, out of core dumps.
 ///
@@ -128,6 +190,27 @@ mod tests {
             start_writeback(file.as_fd(), len);
         }
         assert_eq!(file.metadata().unwrap().len(), 7);
+    }
+
+    #[test]
+    fn groups_are_found_by_name_and_id() {
+        let own = rustix::process::getegid().as_raw();
+        let name = group_name(own).unwrap().expect("this process's own group has a name");
+        assert_eq!(group_id(&name).unwrap(), Some(own));
+        assert_eq!(group_id("no-such-group").unwrap(), None);
+        assert_eq!(group_name(u32::MAX - 2).unwrap(), None);
+        assert!(group_id("with\0nul").is_err());
+    }
+
+    #[test]
+    fn the_names_of_a_large_group_get_a_larger_buffer() {
+        let asked = std::cell::Cell::new(0);
+        let never = group_entry(|_, _, len, _| {
+            asked.set(len);
+            libc::ERANGE
+        });
+        assert_eq!(never.unwrap_err().raw_os_error(), Some(libc::ERANGE));
+        assert_eq!(asked.get(), MAX_GROUP);
     }
 
     #[test]

@@ -451,7 +451,29 @@ fn what_a_reload_cannot_change_is_named() {
     let old = device.parse(&format!("{SMALL}device.id = \"a\"\n"));
     let new = device.parse(&format!("{SMALL}device.id = \"b\"\nspool.path = \"/srv/spool\"\n"));
     assert_eq!(old.restart_needed(&new), ["device.id", "spool.path"]);
+    let new =
+        device.parse(&format!("{SMALL}device.id = \"a\"\ncontrol.trigger_group = \"gpio\"\n"));
+    assert_eq!(old.restart_needed(&new), ["control.trigger_group"]);
     assert!(old.restart_needed(&old).is_empty());
+}
+
+#[test]
+fn the_trigger_socket_stands_beside_the_control_socket_unless_told_otherwise() {
+    let device = Device::new();
+    let sockets = |control: &str| {
+        let config = device.parse(&format!("{SMALL}{control}"));
+        (config.trigger_socket, config.trigger_group)
+    };
+    assert_eq!(sockets(""), ("/run/vedette/trigger.sock".into(), None));
+    let moved = sockets("control.socket = \"/run/other/c.sock\"\n");
+    assert_eq!(moved.0, Path::new("/run/other/trigger.sock"));
+    let named = "control.trigger_socket = \"/run/t.sock\"\ncontrol.trigger_group = \"gpio\"\n";
+    assert_eq!(sockets(named), ("/run/t.sock".into(), Some("gpio".into())));
+    for wrong in ["trigger_socket = \"/run/vedette/control.sock\"", "trigger_group = \"a b\""] {
+        let text = format!("{SMALL}control.{wrong}\n");
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.to_string().contains(wrong.split(' ').next().unwrap()), "{errors}");
+    }
 }
 
 // ---- hostile text

@@ -1,8 +1,8 @@
-//! The control socket against callers of every kind: slow, mute, chatty, rude and gone.
+//! The sockets against callers of every kind: slow, mute, chatty, rude and gone; and who may call for what.
 
 #![cfg(test)]
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use vedette::control::Ask;
 use vedette::control::Reply;
 use vedette::control::request::{Head, MAX_LINE, Request};
-use vedette::control::socket::{AT_ONCE, CallError, Server, call};
+use vedette::control::socket::{AT_ONCE, Access, CallError, Group, Server, call};
+use vedette::sys;
 
 /// A served socket; every request is answered with a picture of three bytes.
 struct Served {
@@ -25,9 +26,13 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::with(&Access::owner())
+    }
+
+    fn with(access: &Access) -> Self {
         let dir = TempDir::new().unwrap();
         let (asks, mut asked) = mpsc::channel::<Ask>(AT_ONCE);
-        let server = Server::bind(&dir.path().join("control.sock")).unwrap();
+        let server = Server::bind(&dir.path().join("control.sock"), access).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(server.serve(asks));
         tasks.spawn(async move {
@@ -125,17 +130,66 @@ fn arbitrary_bytes_are_answered_and_never_end_the_server() {
     assert!(served.tasks.try_join_next().is_none(), "both tasks go on");
 }
 
+#[tokio::test]
+async fn the_trigger_socket_takes_triggers_and_says_so_to_all_else() {
+    let served = Served::with(&Access::triggers(None));
+    for refused in [STATUS, b"{\"op\":\"snap\",\"camera\":\"front\"}\n"] {
+        let (head, body) = served.say(refused).await;
+        assert_eq!((head.ok, head.code.as_deref(), body.len()), (false, Some("not-allowed"), 0));
+        assert!(head.error.unwrap().contains("it takes `trigger`"));
+    }
+    let (head, _) = served.say(b"{}\n").await;
+    assert_eq!(head.code.as_deref(), Some("bad-request"));
+    assert!(!head.error.unwrap().contains("snap"), "what is not allowed is not offered");
+    assert!(served.say(b"{\"op\":\"trigger\"}\n").await.0.ok);
+    let everything = Served::start();
+    assert!(everything.say(b"{\"op\":\"trigger\"}\n").await.0.ok);
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_group_has_its_socket_and_nobody_else() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trigger.sock");
+    // Of the groups that this process may give a file to, one that a new file does not have by itself.
+    let own = rustix::process::getegid();
+    let all = rustix::process::getgroups().unwrap();
+    let id = match rustix::process::geteuid().is_root() {
+        true => 1, // daemon, on every system
+        false => all.into_iter().find(|g| *g != own).unwrap_or(own).as_raw(),
+    };
+    let name = sys::group_name(id).unwrap().unwrap();
+    let server = Server::bind(&path, &Access::triggers(Some(&name))).unwrap();
+    assert_eq!(server.withheld(), None);
+    assert_eq!(mode(&path), 0o660);
+    assert_eq!(std::fs::metadata(&path).unwrap().gid(), id);
+}
+
+#[tokio::test]
+async fn without_its_group_a_socket_is_its_owners_alone_and_says_why() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("trigger.sock");
+    let server = Server::bind(&path, &Access::triggers(Some("no-such-group"))).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    let why = server.withheld().unwrap();
+    assert!(why.contains("no-such-group") && why.contains("groupadd"), "{why}");
+    drop(server);
+    // Where nobody asked for the group, its absence is nothing to be alarmed at.
+    let group = Some(Group { name: "no-such-group".to_owned(), asked: false });
+    let server = Server::bind(&path, &Access { group, ..Access::triggers(None) }).unwrap();
+    assert_eq!((mode(&path), server.withheld()), (0o600, None));
 }
 
 #[tokio::test]
 async fn the_socket_is_its_owners_alone_and_goes_with_its_server() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("control.sock");
-    let server = Server::bind(&path).unwrap();
+    let server = Server::bind(&path, &Access::owner()).unwrap();
     assert_eq!(mode(&path), 0o600);
-    let error = Server::bind(&path).unwrap_err();
+    let error = Server::bind(&path, &Access::owner()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     drop(server);
     assert!(!path.exists());
@@ -148,19 +202,22 @@ async fn the_socket_of_a_dead_agent_is_replaced_and_anything_else_is_left_alone(
     let path = dir.path().join("control.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "left behind by a kill");
-    drop(Server::bind(&path).unwrap());
+    drop(Server::bind(&path, &Access::owner()).unwrap());
     std::fs::write(&path, "precious").unwrap();
-    assert!(Server::bind(&path).unwrap_err().to_string().contains("no socket"));
+    assert!(Server::bind(&path, &Access::owner()).unwrap_err().to_string().contains("no socket"));
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     let nowhere = dir.path().join("missing/control.sock");
-    assert_eq!(Server::bind(&nowhere).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(
+        Server::bind(&nowhere, &Access::owner()).unwrap_err().kind(),
+        std::io::ErrorKind::NotFound
+    );
 }
 
 #[tokio::test]
 async fn a_server_ends_when_nobody_takes_its_questions() {
     let dir = TempDir::new().unwrap();
     let (asks, asked) = mpsc::channel::<Ask>(1);
-    let server = Server::bind(&dir.path().join("control.sock")).unwrap();
+    let server = Server::bind(&dir.path().join("control.sock"), &Access::owner()).unwrap();
     drop(asked);
     tokio::time::timeout(Duration::from_secs(60), server.serve(asks)).await.unwrap();
 }

@@ -81,7 +81,7 @@ impl Agent {
     pub fn reload_failed(&mut self, errors: &str) {
         self.deps.alarms.retain(|a| a.name != "config");
         let text = format!("the configuration is wrong, the one before it runs: {errors}");
-        self.deps.alarms.push(Alarm { name: "config".to_owned(), text });
+        self.deps.alarms.push(Alarm::new("config", text));
     }
 
     /// Stops them together, so that several that hang take no longer than one.

@@ -10,7 +10,7 @@ use crate::account::Refusal;
 use crate::capture::State;
 use crate::spool::{Loss, Snapshot, Spool};
 use crate::status::{
-    Alarm, CameraStatus, ClockStatus, LedgerStatus, RunStatus, Status, UploadStatus,
+    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, RunStatus, Status, UploadStatus,
 };
 use crate::upload::Standing;
 
@@ -26,9 +26,7 @@ impl Agent {
         let (spool, last) = (self.spool.clone(), Arc::clone(&self.ledger));
         async move {
             status.ledger = ledger(&spool, &last).await;
-            let mut raise = |name: &str, text: String| {
-                status.alarms.push(Alarm { name: name.to_owned(), text });
-            };
+            let mut raise = |name: &str, text: String| status.alarms.push(Alarm::new(name, text));
             if let Some(why) = &status.ledger.stale {
                 raise("spool", format!("its account is not known now: {why}"));
             }
@@ -56,18 +54,18 @@ impl Agent {
             run: self.run_status(),
             ledger: LedgerStatus::default(),
             upload: self.upload_status(),
+            commands: CommandsStatus::default(),
+            mqtt: None,
         };
         self.raise_alarms(&mut status);
         status
     }
 
     fn raise_alarms(&self, status: &mut Status) {
-        let mut raise = |name: &str, text: String| {
-            status.alarms.push(Alarm { name: name.to_owned(), text });
-        };
+        let mut raise = |alarm: Alarm| status.alarms.push(alarm);
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
-                raise("camera", format!("{name} is lost: {why}"));
+                raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
             }
             let frame = camera.running.counters.frame_bytes.load(Relaxed);
             if frame.saturating_mul(2) > self.account.limit() {
@@ -76,20 +74,21 @@ impl Agent {
                      two: give at least {} MiB",
                     frame.saturating_mul(2).div_ceil(1 << 20)
                 );
-                raise("memory", text);
+                raise(Alarm::about("memory", name, text));
             }
         }
         for (name, by) in self.watchdog.hanging() {
-            raise("camera", format!("{name} has not answered for {} s", by.as_secs()));
+            let text = format!("{name} has not answered for {} s", by.as_secs());
+            raise(Alarm::about("camera", &name, text));
         }
         if let Verdict::Starve(why) = self.watchdog.verdict() {
-            raise("thread", why);
+            raise(Alarm::new("thread", why));
         }
         if let Some(why) = self.upload_status().parked {
-            raise("destination", why);
+            raise(Alarm::new("destination", why));
         }
         if let Some(why) = &self.control_fault {
-            raise("control", why.clone());
+            raise(Alarm::new("control", why.clone()));
         }
     }
 
@@ -127,6 +126,7 @@ impl Agent {
         let now = self.deps.clock.boottime();
         UploadStatus {
             destination: self.config.upload.destination.to_string(),
+            paused: false,
             parked: match &state.standing {
                 Standing::Parked(parked) => Some(parked.to_string()),
                 Standing::Working | Standing::Retrying(_) => None,

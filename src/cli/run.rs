@@ -197,7 +197,7 @@ fn alarms(loaded: &Loaded) -> Vec<Alarm> {
     if let Some(warning) = &loaded.warning {
         error!("{warning}\n{}", warning.errors.render(false));
         let text = format!("{warning}: {}", warning.errors.summary());
-        alarms.push(Alarm { name: "config".to_owned(), text });
+        alarms.push(Alarm::new("config", text));
     }
     let identity = &loaded.config.identity;
     for warning in &identity.warnings {
@@ -210,7 +210,7 @@ fn alarms(loaded: &Loaded) -> Vec<Alarm> {
             identity.device
         );
         error!("{text}");
-        alarms.push(Alarm { name: "cloned".to_owned(), text });
+        alarms.push(Alarm::new("cloned", text));
     }
     alarms
 }

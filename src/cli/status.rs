@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
-use crate::status::{CameraStatus, ConfigStatus, Status, UploadStatus};
+use crate::status::{CameraStatus, CommandsStatus, ConfigStatus, MqttStatus, Status, UploadStatus};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -81,6 +81,13 @@ pub(super) fn render(s: &Status) -> String {
         line(&mut out, "camera", &format!("{name}: {}", camera_words(camera)));
     }
     line(&mut out, "upload", &upload_words(&s.upload));
+    if let Some(mqtt) = &s.mqtt {
+        line(&mut out, "mqtt", &mqtt_words(mqtt));
+        outbox_lines(&mut out, mqtt);
+    }
+    if s.commands != CommandsStatus::default() {
+        line(&mut out, "commands", &commands_words(&s.commands));
+    }
     out.push_str(&sums(s));
     let l = &s.ledger;
     if l.waiting > 0 {
@@ -105,7 +112,11 @@ fn config_words(c: &ConfigStatus) -> String {
 }
 
 fn upload_words(u: &UploadStatus) -> String {
-    let mut out = u.destination.clone();
+    let mut out = match u.paused {
+        true => format!("PAUSED by a command: pictures are kept and not sent\n{:>9}  ", ""),
+        false => String::new(),
+    };
+    out += &u.destination;
     match u.last_stored_s {
         Some(ago) => write!(out, ", last stored {} ago", duration(ago)),
         None => write!(out, ", nothing stored yet in this run"),
@@ -126,6 +137,53 @@ fn upload_words(u: &UploadStatus) -> String {
         out.push(')');
     }
     out
+}
+
+fn mqtt_words(m: &MqttStatus) -> String {
+    let mut out = m.broker.clone();
+    if m.connected {
+        write!(out, ", connected ({} in this run)", count(m.connections, "connection")).ok();
+    } else {
+        write!(out, ", NOT CONNECTED").ok();
+        if let Some(why) = &m.last_error {
+            write!(out, ": {why}").ok();
+        }
+        if m.failures > 0 {
+            write!(out, " ({} in a row)", count(u64::from(m.failures), "failure")).ok();
+        }
+    }
+    write!(out, "\n{:>9}  stored events told {}", "", m.stored_told).ok();
+    for (n, what) in [(m.stored_lost, "lost"), (m.dropped, "other messages dropped")] {
+        if n > 0 {
+            write!(out, ", {n} {what}").ok();
+        }
+    }
+    out
+}
+
+/// The sum of each kind of message that must arrive, where there ever was one.
+fn outbox_lines(out: &mut String, m: &MqttStatus) {
+    for (kind, o) in m.outbox.iter().filter(|(_, o)| o.put > 0 || !o.holds) {
+        let (arrived, queued, dropped) = (o.arrived, o.queued, o.dropped);
+        let sum = format!(
+            "{kind}: put {} = arrived {arrived} + queued {queued} + dropped {dropped}   {}",
+            o.put,
+            tick(o.holds)
+        );
+        line(out, "", &sum);
+    }
+}
+
+fn commands_words(c: &CommandsStatus) -> String {
+    let rejected: u64 = c.rejected.values().sum();
+    format!(
+        "received {}, accepted {}, known before {}, rejected {rejected}{}; {} open",
+        c.received,
+        c.accepted,
+        c.known,
+        reasons(&c.rejected),
+        c.open
+    )
 }
 
 /// Both sums of the account, and whether they hold.

@@ -365,13 +365,24 @@ pub(crate) struct Log {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Control {
-    /// Unix socket of `vedette status` and `vedette snap`.
+    /// Unix socket of `vedette status` and `vedette snap`; the agent's user's alone.
     pub(crate) socket: PathBuf,
+    /// Unix socket of `vedette trigger`, for detectors and sensors on this device. Default: `trigger.sock`
+    /// beside `socket`.
+    pub(crate) trigger_socket: Option<PathBuf>,
+    /// Group whose members may trigger. Default: `vedette-trigger` where this system has it, else nobody
+    /// but the agent's user.
+    #[schemars(extend("format" = "word", "pattern" = "^[A-Za-z0-9_.-]{1,64}$"))]
+    pub(crate) trigger_group: Option<String>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { socket: "/run/vedette/control.sock".into() }
+        Self {
+            socket: "/run/vedette/control.sock".into(),
+            trigger_socket: None,
+            trigger_group: None,
+        }
     }
 }
 

@@ -155,6 +155,7 @@ impl Check<'_> {
             self.camera(&name, camera, &shared, &root.key("camera").key(&name))
         });
         let cameras: Vec<_> = cameras.collect();
+        let (control_socket, trigger_socket) = self.sockets(&tables.control);
         let in_hand = self.in_hand(tables.memory.in_hand.0, &cameras);
         Some(Config {
             identity,
@@ -170,11 +171,31 @@ impl Check<'_> {
             in_hand,
             trust: tables.clock.trust.into(),
             log: LogSettings { level: tables.log.level, format: tables.log.format },
-            control_socket: self.absolute(&tables.control.socket),
-            trigger_socket: "/run/vedette/trigger.sock".into(),
+            control_socket,
+            trigger_socket,
+            trigger_group: tables.control.trigger_group,
             mqtt: None,
             source: self.errors.file.clone(),
         })
+    }
+
+    /// The control socket and the trigger socket.
+    fn sockets(&mut self, control: &raw::Control) -> (PathBuf, PathBuf) {
+        let owners = self.absolute(&control.socket);
+        let triggers = match &control.trigger_socket {
+            Some(path) => self.absolute(path),
+            None => owners.with_file_name("trigger.sock"),
+        };
+        if triggers == owners {
+            let place = Path::default().key("control").key("trigger_socket");
+            let what = format!("`{}` is the control socket too", triggers.display());
+            self.error(
+                &place,
+                what,
+                "each socket has a path of its own; leave it out for `trigger.sock`",
+            );
+        }
+        (owners, triggers)
     }
 
     fn key_template(
