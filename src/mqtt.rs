@@ -98,11 +98,11 @@ pub struct Delivery {
 
 /// Acknowledges one delivery. Dropped without [`Ack::done`], the delivery stays open, and the broker
 /// sends it again with the next connection.
-pub struct Ack(Box<dyn FnOnce() + Send>);
+pub struct Ack(Box<dyn FnOnce() + Send + Sync>);
 
 impl Ack {
     /// `done` sends the acknowledgement; it must not wait.
-    pub fn new(done: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(done: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Box::new(done))
     }
 
