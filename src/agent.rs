@@ -41,6 +41,7 @@ use crate::control::desk::DeskCounters;
 use crate::control::socket::Access;
 use crate::control::{Ask, Job, Reply, socket};
 use crate::health::Beat;
+use crate::mqtt;
 use crate::spool::{Moment, Spool};
 use crate::status::{Alarm, ConfigStatus};
 use crate::still::{self, Made, Pick};
@@ -83,6 +84,8 @@ pub struct Deps {
     pub alarms: Vec<Alarm>,
     /// How cameras are opened.
     pub open_camera: OpenCamera,
+    /// Waits of the session with the broker.
+    pub mqtt: mqtt::Tuning,
 }
 
 /// What happened; the caller passes it to [`Agent::handle`].

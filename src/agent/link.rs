@@ -73,7 +73,7 @@ impl Agent {
             publications,
             deliveries: deliver,
             state: state_in,
-            tuning: mqtt::Tuning::default(),
+            tuning: self.deps.mqtt,
         };
         let desk = self.part(|stop| desk::run(desk, stop));
         let mqtt = self.part(|stop| mqtt::run(mqtt, stop));
