@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "shared with the other tests of the spool")]
 #[path = "spool/fixture.rs"]
 mod fixture;
+#[path = "spool/follow_model.rs"]
+mod model;
 
 use std::fs;
 

@@ -113,20 +113,24 @@ impl Fixture {
 
     /// Stops in order and starts again.
     pub(crate) async fn reopen(&mut self, boot: &str) -> Opened {
+        self.reopen_at(moment(boot)).await
+    }
+
+    pub(crate) async fn reopen_at(&mut self, now: Moment) -> Opened {
         self.spool.stop().await;
         let opened;
-        (self.spool, opened) = self.open_with(boot).unwrap();
+        (self.spool, opened) = self.open_with(now).unwrap();
         self.next_seq = opened.next_seq;
         opened
     }
 
     pub(crate) fn open_again(&self) -> Result<(Spool, Opened), OpenError> {
-        self.open_with(BOOT)
+        self.open_with(moment(BOOT))
     }
 
-    fn open_with(&self, boot: &str) -> Result<(Spool, Opened), OpenError> {
+    fn open_with(&self, now: Moment) -> Result<(Spool, Opened), OpenError> {
         let settings = Settings { path: self.path().to_owned(), max_bytes: self.closed.quota };
-        Spool::open(&settings, moment(boot))
+        Spool::open(&settings, now)
     }
 
     /// Goes on with what a SIGKILL now would leave.
