@@ -53,7 +53,7 @@ use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
-use crate::contract::command::Told;
+use crate::contract::command;
 use crate::health::Beat;
 use crate::still::{EventEnd, Shot};
 
@@ -410,9 +410,8 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
-    pub async fn told(&self, id: &str) -> Result<Option<Told>, SpoolError> {
-        let _ = id;
-        Err(SpoolError::Index)
+    pub async fn told(&self, id: &str) -> Result<Option<command::Told>, SpoolError> {
+        self.call(|reply| Call::Told(id.to_owned(), reply)).await?.ok_or(SpoolError::Index)
     }
 
     /// Tells what came of a command's effect. When it returns this is durable, or held until it can be;
