@@ -23,7 +23,7 @@ use vedette::contract::command::{Reason, Status};
 use vedette::control::command::{
     BURST, Code, Incoming, MAX_PAYLOAD, Op, RateLimit, Verdict, judge,
 };
-use vedette::control::desk::AT_WORK;
+use vedette::control::desk::{AT_WORK, HELD};
 use vedette::control::{Job, Reply, Taken};
 
 fn failed(code: &str) -> Reply {
@@ -321,6 +321,75 @@ async fn the_desk_closes_with_the_broker_or_the_spool_and_acknowledges_nothing_m
     let mut bench = Bench::new(&f.spool);
     bench.hang_up();
     bench.ended().await;
+}
+
+/// The index fails, and cannot be rebuilt until [`bring_back`].
+fn take_away(f: &Fixture) {
+    std::fs::rename(f.path().join("images"), f.path().join("away")).unwrap();
+    f.sql("DROP TABLE commands");
+}
+
+fn bring_back(f: &Fixture) {
+    std::fs::rename(f.path().join("away"), f.path().join("images")).unwrap();
+}
+
+/// Commands that are held while the index fails, and one at the end that only tells that
+/// the desk has come so far.
+async fn held(bench: &mut Bench, ids: &[(&str, &str)]) -> Vec<bench::Acked> {
+    let mut acked = Vec::new();
+    for (id, op) in ids {
+        acked.push(bench.command(id, op, json!({})).await);
+    }
+    bench.command("mark", "reboot", json!({})).await;
+    assert_eq!(bench.rejection("mark").await, "unknown-op");
+    assert!(!acked.iter().any(bench::Acked::yes));
+    assert_eq!((bench.sums().in_hand, bench.sums().accepted), (ids.len() as u64, 0));
+    acked
+}
+
+#[tokio::test]
+async fn while_the_index_is_away_commands_are_held_and_then_done_in_their_order() {
+    let f = Fixture::new();
+    take_away(&f);
+    let mut bench = Bench::new(&f.spool);
+    let ids = [("p", "upload.pause"), ("a", "snapshot"), ("r", "upload.resume")];
+    let acked = held(&mut bench, &ids).await;
+    bring_back(&f);
+    bench.is_told("a", Status::Accepted).await;
+    bench.asked().await.1.send(failed("camera-lost")).unwrap();
+    let ends = outbox(&f.spool, 3).await;
+    let of = |id: &str| ends.iter().position(|(_, told)| told.id == id).unwrap();
+    assert!(of("p") < of("r") && acked.iter().all(bench::Acked::yes));
+    assert!(!f.spool.snapshot().await.unwrap().paused);
+    assert_eq!((bench.sums().accepted, bench.sums().in_hand), (3, 0));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_in_its_time_is_rejected_and_nothing_is_done() {
+    let f = Fixture::new();
+    take_away(&f);
+    let mut bench = Bench::new(&f.spool);
+    let acked = held(&mut bench, &[("a", "snapshot"), ("b", "upload.pause")]).await;
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.rejection("a").await, "unavailable");
+    assert_eq!(bench.rejection("b").await, "unavailable");
+    assert!(acked.iter().all(bench::Acked::yes) && bench.asks.try_recv().is_err());
+    assert_eq!((bench.sums().rejected_total(), bench.sums().in_hand), (3, 0));
+}
+
+#[tokio::test]
+async fn no_more_are_held_than_there_is_room_for() {
+    let f = Fixture::new();
+    take_away(&f);
+    let mut bench = Bench::new(&f.spool);
+    let ids: Vec<_> = (0..=HELD).map(|n| format!("p{n}")).collect();
+    for id in &ids {
+        bench.command(id, "upload.pause", json!({})).await;
+    }
+    assert_eq!(bench.rejection(&ids[HELD]).await, "unavailable");
+    assert_eq!(bench.sums().in_hand, HELD as u64);
+    bench.stop().await;
+    assert_eq!(bench.sums().dropped, HELD as u64, "the broker sends them again");
 }
 
 /// A delivery: on a topic, with a payload, retained or not.
