@@ -305,7 +305,7 @@ impl Desk {
     }
 
     /// What was told last of a command that is known. Where the index cannot be read, none is.
-    async fn told_before(&self, id: &str) -> Result<Option<Told>, End> {
+    async fn told_before(&mut self, id: &str) -> Result<Option<Told>, End> {
         match self.hands.spool.told(id).await {
             Ok(told) => Ok(told),
             Err(SpoolError::Stopped) => Err(End::SpoolStopped),
