@@ -168,6 +168,7 @@ fn explain(lost: &Lost, settings: &Settings) -> Option<String> {
         Lost::Ended
         | Lost::TakenOver
         | Lost::Closed(_)
+        | Lost::Flooded
         | Lost::Silent
         | Lost::Unreachable(_)
         | Lost::Other(_) => return None,

@@ -1,25 +1,29 @@
 //! The line to the broker: makes a connection, hears what comes, waits, makes the next.
 //!
-//! One task, started by [`super::run`]. It only polls: it publishes nothing, and hands deliveries to a
-//! task of their own, through a channel that has room for all that the broker may leave open. Files
+//! One task, started by [`super::run`]. It only polls: it publishes nothing, and puts deliveries in a line
+//! of their own, where they wait for the desk. Where that line is full the connection ends: what was not
+//! acknowledged comes again with the next, and memory stays bounded whatever the broker does. Files
 //! (password, certificates) are read again for each connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::fault::Row;
+use super::session::{Heard, Link, Lost, MAX_PACKET, Opening, Session};
 use super::run::{Shared, Source};
-use super::session::{Heard, Link, Lost, Opening, RECEIVE_MAXIMUM, Session};
 use super::{Delivery, Settings, retained};
 use crate::clock::Timekeeper;
 use crate::tls::{self, ClientCertificate};
 
-/// Room for all that may be open, and as much again for what needs no acknowledgement.
-const ARRIVALS: usize = 2 * RECEIVE_MAXIMUM as usize;
+/// Deliveries of one connection that may wait for the desk: more than the sixteen that were asked for,
+/// because not every broker keeps to that, and as many as mosquitto queues for a client.
+pub(super) const ARRIVALS: usize = 1024;
+/// Bytes of payloads that may wait for the desk: sixteen of the largest, and as much again.
+const ARRIVED_BYTES: usize = 2 * 16 * MAX_PACKET as usize;
 /// Longest password that is read.
 const MAX_PASSWORD: u64 = 64 << 10;
 
@@ -55,17 +59,18 @@ impl Line {
         };
         let mut session = Session::open(opening, generation);
         let mut up = None;
-        // Ends with the connection: what it still holds was not acknowledged, and comes again.
-        let (arrivals, arrived) = mpsc::channel(ARRIVALS);
-        let mut hands = JoinSet::new();
-        hands.spawn(hand_on(arrived, self.deliveries.clone()));
+        let mut arrivals = Arrivals::new(self.deliveries.clone());
         let lost = loop {
             match self.next(&mut session, up, row).await {
                 Ok(Heard::Up { link, resumed }) => {
                     up = Some(Instant::now());
                     self.up(link, resumed, row);
                 }
-                Ok(Heard::Arrived { delivery, open }) => arrive(&arrivals, delivery, open),
+                Ok(Heard::Arrived { delivery, open }) => {
+                    if !arrivals.put(delivery, open) {
+                        break Lost::Flooded;
+                    }
+                }
                 Ok(Heard::Other) => {}
                 Err(lost) => break lost,
             }
@@ -123,23 +128,38 @@ impl Line {
     }
 }
 
-/// Puts a delivery where the desk's taker waits. One that finds no room stays unacknowledged; only a
-/// broker that does not keep to the receive maximum can bring that about, or a flood of QoS 0.
-fn arrive(arrivals: &mpsc::Sender<Delivery>, delivery: Delivery, open: bool) {
-    let kept_free = if open { 0 } else { usize::from(RECEIVE_MAXIMUM) };
-    if arrivals.capacity() <= kept_free {
-        debug!(topic = delivery.topic, "A delivery too many.");
-    } else if let Err(error) = arrivals.try_send(delivery) {
-        debug!(%error, "A delivery too many.");
-    }
+/// What came over one connection and waits for the desk, bounded in number and bytes. It ends with its
+/// connection: what it still holds was not acknowledged, and comes again.
+struct Arrivals {
+    to: mpsc::Sender<(Delivery, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+    _hands: JoinSet<()>,
 }
 
-/// Hands deliveries on, at the desk's pace.
-async fn hand_on(mut from: mpsc::Receiver<Delivery>, to: mpsc::Sender<Delivery>) {
-    while let Some(delivery) = from.recv().await {
-        if to.send(delivery).await.is_err() {
-            return;
+impl Arrivals {
+    fn new(desk: mpsc::Sender<Delivery>) -> Self {
+        let (to, mut from) = mpsc::channel::<(Delivery, OwnedSemaphorePermit)>(ARRIVALS);
+        let mut hands = JoinSet::new();
+        hands.spawn(async move {
+            while let Some((delivery, _room)) = from.recv().await {
+                if desk.send(delivery).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { to, room: Arc::new(Semaphore::new(ARRIVED_BYTES)), _hands: hands }
+    }
+
+    /// Puts a delivery in line; false when there is no room, and the connection must end, so that it comes
+    /// again. One that the broker does not wait for (QoS 0) is dropped sooner.
+    fn put(&mut self, delivery: Delivery, open: bool) -> bool {
+        if !open && self.to.capacity() <= ARRIVALS / 2 {
+            debug!(topic = delivery.topic, "Dropped: too many deliveries, and this one is QoS 0.");
+            return true;
         }
+        let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(size);
+        room.is_ok_and(|room| self.to.try_send((delivery, room)).is_ok())
     }
 }
 
@@ -183,12 +203,12 @@ fn credentials(settings: &Settings) -> Result<Option<(String, Option<Vec<u8>>)>,
     let Some(user) = settings.username.clone() else { return Ok(None) };
     let Some(file) = &settings.password_file else { return Ok(Some((user, None))) };
     let mut bytes = Vec::new();
-    std::fs::File::open(file).and_then(|f| f.take(MAX_PASSWORD).read_to_end(&mut bytes)).map_err(
-        |e| {
+    std::fs::File::open(file)
+        .and_then(|f| f.take(MAX_PASSWORD).read_to_end(&mut bytes))
+        .map_err(|e| {
             let file = file.display();
             format!("cannot read the password: {file}: {e}: put it there, for vedette to read")
-        },
-    )?;
+        })?;
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     Ok(Some((user, Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))))
 }

@@ -30,15 +30,18 @@ use rumqttc::{
 pub(super) use self::lost::{Doubt, Lost};
 use super::{Ack, Delivery};
 
-/// Deliveries that may be open at once: the broker holds back the rest.
-pub(super) const RECEIVE_MAXIMUM: u16 = 16;
+/// Deliveries that may be open at once: the broker holds back the rest, or should. mosquitto 2.0.11 does so
+/// up to the first acknowledgement, and then sends as many again for each one.
+const RECEIVE_MAXIMUM: u16 = 16;
 /// Largest packet that the broker may send; one that keeps to MQTT 5 drops larger ones, and says so in
 /// its own log.
 pub(super) const MAX_PACKET: u32 = 64 << 10;
-/// Requests that may wait for the connection's task; more than all pumps have in flight together.
-const REQUESTS: usize = 64;
-/// Messages in flight at most; a broker may allow fewer. The library's default costs memory for 65535.
-const IN_FLIGHT: u16 = REQUESTS as u16;
+/// Messages in flight at most, for all pumps together; a broker may allow fewer. The library's default
+/// costs memory for 65535.
+const IN_FLIGHT: u16 = 64;
+/// Requests that may wait for the connection's task: an acknowledgement for each delivery, and more than
+/// all pumps have in flight. So none of them finds the channel full.
+const REQUESTS: usize = super::line::ARRIVALS + IN_FLIGHT as usize;
 /// What a PUBLISH packet has besides topic, payload and correlation data, at the very most.
 const PACKET_OVERHEAD: usize = 32;
 
@@ -162,7 +165,7 @@ impl Session {
             correlation: properties.correlation_data.map(|d| d.to_vec()),
             ack: Ack::new(move || {
                 // An error is a connection that has ended, and that is as well: the delivery comes again.
-                // The channel cannot be full: it has room for more than the receive maximum.
+                // The channel cannot be full: it has room for one of each delivery.
                 let sent = ack.map(|ack| client.try_manual_ack(ack));
                 if let Some(Err(error)) = sent {
                     tracing::debug!(%error, "Acknowledgement came after its connection's end.");

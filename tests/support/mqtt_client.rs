@@ -194,7 +194,8 @@ pub(crate) fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
 pub(crate) fn read_publish(kind: u8, body: &[u8]) -> (Message, Option<u16>) {
     let word = |at: &[u8]| usize::from(u16::from_be_bytes([at[0], at[1]]));
     let string = |at: &[u8]| String::from_utf8(at[2..2 + word(at)].to_vec()).unwrap();
-    let mut message = Message { topic: string(body), retain: kind & 1 == 1, ..Message::default() };
+    let mut message =
+        Message { topic: string(body), retain: kind & 1 == 1, ..Message::default() };
     let mut rest = &body[2 + message.topic.len()..];
     let id = (kind & 0x06 != 0).then(|| {
         let id = u16::from_be_bytes([rest[0], rest[1]]);

@@ -5,6 +5,7 @@
 use std::fmt::{self, Debug};
 use std::io;
 
+use rumqttc::mqttbytes::Error as MqttError;
 use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError};
 use rustls::{AlertDescription, CertificateError};
 
@@ -31,6 +32,8 @@ pub(in crate::mqtt) enum Lost {
     TooLarge(usize),
     /// The other side closed the connection; its words, where it said any.
     Closed(Option<String>),
+    /// More came at once than is taken here; the rest comes again with the next connection.
+    Flooded,
     /// Nothing came in time.
     Silent,
     /// The network: no name, no route, nobody listening.
@@ -67,6 +70,7 @@ impl fmt::Display for Lost {
             Self::TooLarge(size) => write!(f, "the broker sent a packet of {size} bytes"),
             Self::Closed(None) => f.write_str("the broker closed the connection"),
             Self::Closed(Some(words)) => write!(f, "the broker closed the connection: {words}"),
+            Self::Flooded => f.write_str("more came at once than can be taken"),
             Self::Silent => f.write_str("no answer"),
             Self::Unreachable(words) => write!(f, "cannot be reached: {words}"),
         }
@@ -117,6 +121,10 @@ impl From<StateError> for Lost {
                 Self::Closed(Some(format!("{}{said}", spaced(&reason_code))))
             }
             // mosquitto's short DISCONNECT, which the library cannot read, ends here too.
+            StateError::Deserialization(MqttError::Io(error)) => network(&error),
+            StateError::Deserialization(MqttError::PayloadSizeLimitExceeded { pkt_size, .. }) => {
+                Self::TooLarge(pkt_size)
+            }
             StateError::Deserialization(error) => Self::Closed(Some(error.to_string())),
             other => Self::Other(other.to_string()),
         }

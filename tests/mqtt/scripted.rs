@@ -1,0 +1,107 @@
+//! A broker that does what mosquitto would not: it takes every message and acknowledges none, or says
+//! why it ends a connection.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::io::Write;
+
+use crate::device::topic;
+use crate::mosquitto::mqtt_client::{Message, PLENTY, packet, read_packet, read_publish};
+
+/// How it behaves once it has taken a client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Sends one command, and acknowledges nothing.
+    Silent,
+    /// Ends the connection: another client has the name.
+    TakesOver,
+}
+
+enum Heard {
+    Published(Message),
+    Acknowledged,
+}
+
+/// A broker for one connection.
+pub(crate) struct Broker {
+    pub(crate) port: u16,
+    heard: Receiver<Heard>,
+    thread: JoinHandle<()>,
+    seen: std::cell::RefCell<Vec<Message>>,
+}
+
+impl Broker {
+    pub(crate) fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (to, heard) = channel();
+        let thread = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            serve(stream, manner, &to);
+        });
+        Self { port, heard, thread, seen: std::cell::RefCell::default() }
+    }
+
+    /// Waits until so many messages were published.
+    pub(crate) fn heard(&self, count: usize) {
+        while self.seen.borrow().len() < count {
+            self.hear();
+        }
+    }
+
+    /// Waits until the command was acknowledged.
+    pub(crate) fn acknowledged(&self) {
+        while !self.hear() {}
+    }
+
+    /// Waits for the connection's end; all that was published.
+    pub(crate) fn ended(self) -> Vec<Message> {
+        self.thread.join().unwrap();
+        let rest = self.heard.try_iter().filter_map(|heard| match heard {
+            Heard::Published(message) => Some(message),
+            Heard::Acknowledged => None,
+        });
+        self.seen.into_inner().into_iter().chain(rest).collect()
+    }
+
+    fn hear(&self) -> bool {
+        match self.heard.recv_timeout(PLENTY).unwrap() {
+            Heard::Published(message) => {
+                self.seen.borrow_mut().push(message);
+                false
+            }
+            Heard::Acknowledged => true,
+        }
+    }
+}
+
+fn serve(mut stream: TcpStream, manner: Manner, heard: &Sender<Heard>) {
+    stream.set_read_timeout(Some(PLENTY)).unwrap();
+    while let Ok((kind, body)) = read_packet(&mut stream) {
+        let answer = match kind >> 4 {
+            1 => packet(0x20, &[0, 0, 0]),
+            3 => {
+                heard.send(Heard::Published(read_publish(kind, &body).0)).unwrap();
+                continue;
+            }
+            4 => {
+                heard.send(Heard::Acknowledged).unwrap();
+                continue;
+            }
+            8 if manner == Manner::TakesOver => packet(0xe0, &[0x8e, 0]),
+            8 => {
+                let name = topic("cmd/scripted");
+                let mut command = vec![0, u8::try_from(name.len()).unwrap()];
+                command.extend(name.as_bytes());
+                command.extend([0, 1, 0]);
+                let mut both = packet(0x90, &[body[0], body[1], 0, 1]);
+                both.extend(packet(0x32, &command));
+                both
+            }
+            12 => packet(0xd0, &[]),
+            _ => continue,
+        };
+        stream.write_all(&answer).unwrap();
+    }
+}
