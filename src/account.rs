@@ -231,6 +231,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn who_watches_hears_each_fate_once_and_after_it_is_counted() {
+        let account = Account::new(100);
+        let (heard, counted) = (Arc::new(Mutex::new(Vec::new())), account.clone());
+        let listen = heard.clone();
+        let teller = Teller::new(move |fate| {
+            let sums = counted.sums();
+            listen.lock().unwrap().push((fate, sums.kept + sums.refused_total()));
+        });
+        let [kept, refused, dropped] = [(); 3].map(|()| {
+            let mut token = account.choose(10).unwrap();
+            token.watch(teller.clone());
+            token
+        });
+        kept.kept();
+        refused.refused(Refusal::Storage);
+        drop(dropped);
+        let refused = |why, n| (Fate::Refused(why), n);
+        assert_eq!(
+            *heard.lock().unwrap(),
+            [(Fate::Kept, 1), refused(Refusal::Storage, 2), refused(Refusal::Stopping, 3)]
+        );
+    }
+
     use proptest::prelude::*;
 
     #[derive(Clone, Debug)]

@@ -184,6 +184,10 @@ pub struct Shot {
 
 /// What leaves the still thread, in this order.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time by value, and almost always the large one"
+)]
 pub enum Made {
     /// A finished picture, or a manifest.
     Shot(Shot),

@@ -106,3 +106,46 @@ impl Manifest {
         VERSION
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_absent_and_read_as_not_known() {
+        let manifest = Manifest {
+            schema: Manifest::schema(),
+            device: "porch-1".into(),
+            camera: "front".into(),
+            event: "0f3c9a52-1d4c".into(),
+            boot: "0f3c9a52-1111-2222-3333-444455556666".into(),
+            began_boottime: 7_500_000_000,
+            duration_ms: None,
+            ended: "interrupted".into(),
+            counts: Counts { pending: 1, ..Counts::default() },
+            pictures: vec![Entry {
+                seq: 42,
+                state: State::Pending,
+                key: None,
+                size: None,
+                sha256: None,
+                captured: None,
+                reason: None,
+            }],
+        };
+        let json = String::from_utf8(manifest.to_json()).unwrap();
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"schema":1,"device":"porch-1","camera":"front","event":"0f3c9a52-1d4c","#,
+                r#""boot":"0f3c9a52-1111-2222-3333-444455556666","began_boottime":7500000000,"#,
+                r#""ended":"interrupted","#,
+                r#""counts":{"stored":0,"pending":1,"quarantined":0,"lost":0},"#,
+                r#""pictures":[{"seq":42,"state":"pending"}]}"#,
+            )
+        );
+        assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
+        let more = json.replacen('{', r#"{"new":1,"#, 1);
+        assert_eq!(serde_json::from_str::<Manifest>(&more).unwrap(), manifest, "fields are added");
+    }
+}

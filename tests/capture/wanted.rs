@@ -138,7 +138,7 @@ fn what_is_withdrawn_is_forgotten_at_once_and_makes_room() {
     }
     rig.gate.send(()).unwrap();
     rig.over();
-    assert!(heard[3].fates.recv().is_err(), "never taken, and its teller is gone");
+    assert!(heard[3].fates.recv_timeout(PLENTY).is_err(), "never taken, and its teller is gone");
     heard.iter().for_each(|ears| {
         ears.leave.withdraw();
     });
@@ -160,7 +160,7 @@ fn who_wants_none_gets_none() {
     rig.asks.send(Ask::Keep(none)).unwrap();
     rig.gate.send(()).unwrap();
     rig.over();
-    assert!(heard.fates.recv().is_err());
+    assert!(heard.fates.recv_timeout(PLENTY).is_err());
     assert_eq!(rig.stop().0.chosen, 0);
 }
 
@@ -243,7 +243,7 @@ fn what_the_first_pass_cannot_read_is_not_taken_and_the_ask_stays() {
     assert_eq!(counted(&rig), [5, 5, 0, 0, 0]);
     assert_eq!(heard.fates.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty), "it waits");
     rig.stop();
-    assert!(heard.fates.recv().is_err());
+    assert!(heard.fates.recv_timeout(PLENTY).is_err());
 }
 
 #[test]
