@@ -6,7 +6,9 @@
 //!
 //! [`OpenError`] is read by installers: each message says what was found and what to do about it.
 
+pub mod exec;
 pub mod files;
+pub mod mjpeg;
 pub mod pacer;
 pub mod scene;
 pub mod v4l2;
@@ -29,6 +31,7 @@ pub fn open(source: &Source, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, O
         Source::V4l2(settings) => Box::new(v4l2::open(settings, clock)?),
         Source::Files(settings) => Box::new(files::open(settings, clock)?),
         Source::Scene(settings) => Box::new(scene::open(settings, clock)?),
+        Source::Exec(settings) => Box::new(exec::open(settings, clock)?),
     })
 }
 
@@ -96,8 +99,19 @@ pub enum CameraError {
 
 /// A source of frames.
 pub trait Camera: Send {
-    /// Shape of the frames, as negotiated at open.
+    /// Shape of the frames, as negotiated at open; known once the camera is [`Camera::ready`].
     fn geometry(&self) -> Geometry;
+
+    /// Waits until frames come and their shape is known; `false` after the time-out: ask again. Most
+    /// cameras are ready when they are open. One that starts slowly bounds that time itself, and is
+    /// asked in slices, so that its thread can be stopped meanwhile.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; the camera is to be dropped.
+    fn ready(&mut self, timeout: Duration) -> Result<bool, OpenError> {
+        let _ = timeout;
+        Ok(true)
+    }
 
     /// The next frame, lent until the next call.
     ///
@@ -115,6 +129,8 @@ pub enum Source {
     Files(FilesSettings),
     /// The synthetic street.
     Scene(SceneSettings),
+    /// A program that writes frames.
+    Exec(exec::ExecSettings),
 }
 
 /// The source in a few words, for `vedette check` and logs.
@@ -131,6 +147,7 @@ impl fmt::Display for Source {
             Self::Scene(s) => {
                 write!(f, "scene {}x{} {} fps, seed {}", s.size.0, s.size.1, s.fps, s.seed)
             }
+            Self::Exec(exec) => write!(f, "exec {} {exec}", exec.format.name()),
         }
     }
 }

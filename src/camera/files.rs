@@ -3,7 +3,7 @@
 //! Opened by [`super::open`] for the agent, and directly by `analyze`, which wants [`FilesCamera::fps`].
 //!
 //! Invariants: a frame is lent out of the buffer it was read into; memory is bounded by the largest
-//! frame ([`mjpeg::MAX_FRAME`]), whatever the file says of itself; capture times are the time of
+//! frame ([`super::mjpeg::MAX_FRAME`]), whatever the file says of itself; capture times are the time of
 //! opening plus media time (see [`super::pacer`]); `sequence` counts from 0, over repetitions too, and
 //! goes on over frames that the recording dropped or that are unusable.
 //!
@@ -12,7 +12,6 @@
 
 mod avi;
 mod directory;
-pub mod mjpeg;
 mod raw;
 mod stream;
 
@@ -27,7 +26,7 @@ use self::directory::Directory;
 use self::raw::Raw;
 use self::stream::Stream;
 use super::pacer::{Pacer, wait_until_due};
-use super::{Camera, CameraError, FilesSettings, OpenError};
+use super::{Camera, CameraError, FilesSettings, OpenError, mjpeg};
 use crate::clock::Clock;
 use crate::frame::{Frame, Geometry, PixelFormat, Stamp};
 

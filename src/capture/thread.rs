@@ -175,8 +175,9 @@ impl Body {
         let mut opened = false;
         while !self.stop.is_set() {
             self.wiring.beat.busy();
-            let over = match (self.wiring.open)(&self.settings.source) {
-                Ok(camera) => {
+            let over = match self.open() {
+                Ok(None) => Over::Stopped,
+                Ok(Some(camera)) => {
                     if std::mem::replace(&mut opened, true) {
                         count(&self.counters.reopened);
                     }
@@ -195,6 +196,18 @@ impl Body {
             }
         }
         self.finish(State::Stopped);
+    }
+
+    /// Opens the camera and waits until it is ready; `None` when stopped meanwhile.
+    fn open(&mut self) -> Result<Option<Box<dyn Camera>>, OpenError> {
+        let mut camera = (self.wiring.open)(&self.settings.source)?;
+        while !self.stop.is_set() {
+            self.wiring.beat.busy();
+            if camera.ready(SLICE)? {
+                return Ok(Some(camera));
+            }
+        }
+        Ok(None)
     }
 
     fn finish(mut self, state: State) {

@@ -49,6 +49,9 @@ const WARM: u64 = 4 << 20;
 /// Frames that a driver keeps for us; mapped, so not our own memory, but taken from the same machine.
 const DRIVER_BUFFERS: u64 = 4;
 
+/// What an exec camera reads in one go at most, beside the frame that is lent out of the same buffer.
+const EXEC_READ: u64 = 2 << 20;
+
 /// What it costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
@@ -144,6 +147,13 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
             si((frame * SMALL_IN_HAND) as f64)
         ));
     }
+    if config.cameras.iter().any(|c| matches!(c.source, Source::Exec(_))) {
+        out.push(
+            "the programs of `exec` cameras take processor and memory of their own, which are not \
+             reckoned here; vedette.service needs the drop-in vedette-exec.conf for them"
+                .to_owned(),
+        );
+    }
     if cost.puts_per_day > MANY_PUTS {
         out.push(format!(
             "{} PUTs a day are more than one a second: a longer `interval`, or `keep = \"first\"`, \
@@ -170,8 +180,12 @@ pub fn frame_bytes(source: &Source) -> u64 {
 }
 
 fn buffer_bytes(source: &Source) -> u64 {
-    let frames = if matches!(source, Source::V4l2(_)) { DRIVER_BUFFERS } else { 1 };
-    frames.saturating_mul(frame_bytes(source))
+    let (frames, more) = match source {
+        Source::V4l2(_) => (DRIVER_BUFFERS, 0),
+        Source::Files(_) | Source::Scene(_) => (1, 0),
+        Source::Exec(_) => (2, EXEC_READ),
+    };
+    frames.saturating_mul(frame_bytes(source)).saturating_add(more)
 }
 
 fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {
@@ -184,6 +198,7 @@ fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {
             (f.size.unwrap_or(assume.frame_size), format)
         }
         Source::Scene(s) => (s.size, s.format),
+        Source::Exec(e) => (e.size.unwrap_or(assume.frame_size), e.format),
     }
 }
 
@@ -235,6 +250,7 @@ fn analysed_fps(camera: &capture::Settings, assume: Assumptions) -> f64 {
         Source::V4l2(v) => v.fps.map_or(assume.fps, f64::from),
         Source::Files(f) => rate(f.pace, assume.fps),
         Source::Scene(s) => rate(s.pace, s.fps),
+        Source::Exec(e) => e.fps.unwrap_or(assume.fps),
     };
     camera.analyse_fps.map_or(fps, |most| fps.min(most))
 }

@@ -67,10 +67,10 @@ pub(crate) struct Device {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// One camera; exactly one of `v4l2`, `files` and `scene`.
+/// One camera; exactly one of `v4l2`, `files`, `scene` and `exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["v4l2"]}, {"required": ["files"]}, {"required": ["scene"]}]))]
+#[schemars(extend("oneOf" = [{"required": ["v4l2"]}, {"required": ["files"]}, {"required": ["scene"]}, {"required": ["exec"]}]))]
 pub(crate) struct Camera {
     /// A V4L2 capture device: USB webcam, capture card, sensor with a kernel driver.
     pub(crate) v4l2: Option<V4l2>,
@@ -78,6 +78,8 @@ pub(crate) struct Camera {
     pub(crate) files: Option<Files>,
     /// The synthetic street.
     pub(crate) scene: Option<Scene>,
+    /// A program that writes frames to its standard output: `ffmpeg` for RTSP, `rpicam-vid`, any other.
+    pub(crate) exec: Option<Exec>,
     /// Motion detection, on unless `enabled = false`.
     #[serde(default)]
     pub(crate) motion: Motion,
@@ -164,6 +166,27 @@ impl Default for Scene {
             frames: None,
         }
     }
+}
+
+/// A program that writes frames to its standard output. It runs as the agent's user, in a process group
+/// of its own, and is started again whenever it ends.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exec {
+    /// The program, by an absolute path or a name found on PATH, and its arguments. No shell reads it.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) command: Vec<String>,
+    /// What it writes: `mjpeg`, JPEG images one after the other, or `yuyv`, raw frames. Default: `mjpeg`.
+    pub(crate) format: Option<Format>,
+    /// Size of the frames; for `yuyv` only, which does not tell it.
+    pub(crate) size: Option<Pixels>,
+    /// Frames a second that it writes, as a hint for what the camera will cost. Default: not known.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub(crate) fps: Option<f64>,
+    /// Longest time from its start to its first frame.
+    #[serde(default = "thirty_seconds")]
+    #[schemars(extend("minDuration" = "1s", "maxDuration" = "10m"))]
+    pub(crate) start_timeout: Time,
 }
 
 /// Motion detection and the events made of it.
@@ -426,6 +449,10 @@ pub(crate) enum ZoneKind {
 
 fn five_seconds() -> Time {
     Time::secs(5)
+}
+
+fn thirty_seconds() -> Time {
+    Time::secs(30)
 }
 
 fn ten_minutes() -> Time {

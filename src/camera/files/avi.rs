@@ -9,8 +9,8 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use super::super::mjpeg::MAX_FRAME;
 use super::Step;
-use super::mjpeg::MAX_FRAME;
 
 /// Longest header list that is searched for the stream's description.
 const MAX_HEADER_CHUNKS: u32 = 10_000;

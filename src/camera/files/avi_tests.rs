@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
-use super::super::mjpeg::tests::image;
+use super::super::super::mjpeg::tests::image;
 use super::*;
 
 /// A chunk with its padding.

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::super::mjpeg::MAX_FRAME;
 use super::Step;
-use super::mjpeg::MAX_FRAME;
 
 /// More files than this are refused: their names alone would take a small device's memory.
 pub(super) const MAX_FILES: usize = 1_000_000;

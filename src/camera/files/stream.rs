@@ -3,8 +3,8 @@
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
+use super::super::mjpeg::Splitter;
 use super::Step;
-use super::mjpeg::Splitter;
 
 /// The file, its splitter, and the frame that was found last.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
 
+use super::super::mjpeg::tests::{image, marked_bytes};
 use super::avi::tests::{chunk, file as avi_file, headers, list};
-use super::mjpeg::tests::{image, marked_bytes};
 use super::*;
 use crate::camera::Pace;
 use crate::clock::{BootId, BootTime, WallTime};

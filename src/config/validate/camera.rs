@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Check, Shared};
+use crate::camera::exec::{self, ExecSettings};
 use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings};
 use crate::capture;
 use crate::config::place::Path;
@@ -59,6 +60,9 @@ impl Check<'_> {
         if let Some(files) = &camera.files {
             return Some(Source::Files(self.files(files, &path.key("files"))));
         }
+        if let Some(exec) = &camera.exec {
+            return self.exec(exec, &path.key("exec")).map(Source::Exec);
+        }
         let scene = camera.scene.as_ref()?;
         self.even(Some(scene.size), &path.key("scene").key("size"));
         Some(Source::Scene(SceneSettings {
@@ -88,6 +92,49 @@ impl Check<'_> {
             pace: files.pace.0,
             repeat: files.repeat,
         }
+    }
+
+    fn exec(&mut self, exec: &raw::Exec, path: &Path) -> Option<ExecSettings> {
+        let program = exec.command.first()?;
+        let (command, size) = (path.key("command"), path.key("size"));
+        if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
+            let what = "the program is neither an absolute path nor a name";
+            let help = "write `/usr/bin/ffmpeg`, or `ffmpeg` to look for it on PATH";
+            self.error(&command.index(0), what, help);
+        } else if program.contains(char::is_whitespace) {
+            let help =
+                "each word is a text of its own: `command = [\"ffmpeg\", \"-i\", \"rtsp://…\"]`";
+            self.error(&command.index(0), "the program's name holds a space", help);
+        }
+        if exec.command.iter().any(|word| word.contains('\0')) {
+            self.error(&command, "a word holds a zero byte", "leave it out");
+        }
+        let format = exec.format.unwrap_or(raw::Format::Mjpeg);
+        let raw_frames = format == raw::Format::Yuyv;
+        match exec.size {
+            None if raw_frames => {
+                let help = "add `size = \"1280x720\"`: raw frames do not tell their own";
+                self.error(&size, "the size of the frames is missing", help);
+            }
+            Some(_) if !raw_frames => {
+                let help = "leave it out: JPEG images tell their own size; the program sets it";
+                self.error(&size, "`size` is for `format = \"yuyv\"` only", help);
+            }
+            Some(pixels)
+                if 2 * u64::from(pixels.0) * u64::from(pixels.1) > exec::MAX_FRAME as u64 =>
+            {
+                let what = format!("frames of `{pixels}` are larger than 32 MiB");
+                self.error(&size, what, "let the program write smaller ones, or MJPEG");
+            }
+            _ => self.even(exec.size, &size),
+        }
+        Some(ExecSettings {
+            command: exec.command.clone(),
+            format: format.into(),
+            size: exec.size.map(|s| (s.0, s.1)),
+            fps: exec.fps,
+            start_timeout: exec.start_timeout.0,
+        })
     }
 
     /// Two pixels of 4:2:2 share their colour.

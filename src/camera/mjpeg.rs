@@ -1,6 +1,6 @@
 //! Finds JPEG images in a stream of bytes.
 //!
-//! Pure: whoever reads the stream (`files::stream`, later an exec camera) reads into
+//! Pure: whoever reads the stream (`files::stream`, `exec`) reads into
 //! [`Splitter::space`] and asks [`Splitter::split`] for the frames; nothing is copied but the beginning
 //! of an unfinished frame when the buffer wraps.
 //!
