@@ -1,18 +1,19 @@
 //! Composition root: builds, spawns, stops in order; the only file that knows everyone.
 //!
 //! ```text
-//! start   spool (recovers) → still → cameras → upload, control socket
+//! start   spool (recovers) → still → cameras → upload, sockets
 //! stop    cameras → still → uploads (finish, or are cut at the deadline) → spool → end
 //! ```
 //! A camera whose driver hangs is never joined. A task or thread that ends before it was told to is a
 //! failure: the agent stops in order and says so, and systemd starts it again. What capture does not
-//! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
+//! need (the sockets) is an alarm when it is missing, never a failure. Nothing in a turn waits
 //! for a disk, so that the watchdog is fed while a slow card syncs.
 
 mod manifests;
 mod pictures;
 mod reload;
 mod report;
+mod sockets;
 mod stop;
 mod watchdog;
 
@@ -40,6 +41,7 @@ use crate::spool::{Moment, Spool};
 use crate::status::{Alarm, ConfigStatus, LedgerStatus};
 use crate::still::{self, Made, Pick};
 use crate::upload::{self, UploadState};
+use sockets::Door;
 
 pub use watchdog::{Verdict, Watchdog};
 
@@ -53,7 +55,7 @@ const TURN_DEADLINE: Duration = Duration::from_secs(180);
 /// Longest time for the still thread to make one picture.
 const STILL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Ticks between tries to bind a control socket that cannot be bound.
+/// Ticks between tries to bind a socket that could not be bound.
 const CONTROL_AGAIN: u64 = 10;
 
 /// Ticks between tellings of the trusted time to the spool, so that after a power cut it is known how
@@ -118,8 +120,8 @@ pub struct Agent {
     upload: Option<Upload>,
     notices: broadcast::Sender<StoredNotice>,
     asks: (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
-    /// Why there is no control socket.
-    control_fault: Option<String>,
+    /// Where the agent is asked.
+    doors: [Door; 2],
     /// The spool's account as last read.
     ledger: Arc<Mutex<LedgerStatus>>,
     /// The spool knows the trusted time, or is being told.
@@ -192,8 +194,8 @@ impl Agent {
             uploads: JoinSet::new(),
             upload: None,
             notices: broadcast::channel(NOTICES).0,
-            asks: mpsc::channel(socket::AT_ONCE),
-            control_fault: None,
+            asks: mpsc::channel(2 * socket::AT_ONCE),
+            doors: sockets::doors(&config),
             ledger: Arc::default(),
             told_time: Arc::default(),
             tick: tokio::time::interval(Duration::from_secs(1)),
@@ -208,7 +210,7 @@ impl Agent {
         for camera in agent.config.cameras.clone() {
             agent.start_camera(camera)?;
         }
-        agent.serve_control();
+        agent.serve_sockets();
         Ok(agent)
     }
 
@@ -277,8 +279,8 @@ impl Agent {
             anyhow::bail!("{dead} ended without being told to");
         }
         self.ticks = self.ticks.wrapping_add(1);
-        if self.control_fault.is_some() && self.ticks.is_multiple_of(CONTROL_AGAIN) {
-            self.serve_control();
+        if self.ticks.is_multiple_of(CONTROL_AGAIN) {
+            self.serve_sockets();
         }
         if self.ticks.is_multiple_of(manifests::LOOK) {
             self.write_manifests();
@@ -322,25 +324,11 @@ impl Agent {
         });
     }
 
-    /// Serves the control socket, or notes why it cannot be: capture does not depend on it.
-    fn serve_control(&mut self) {
-        let path = &self.config.control_socket;
-        let why = match socket::Server::bind(path, &socket::Access::owner()) {
-            Ok(server) => {
-                let asks = self.asks.0.clone();
-                self.tasks.spawn(async move {
-                    server.serve(asks).await;
-                    "control socket"
-                });
-                self.control_fault = None;
-                return;
-            }
-            Err(error) => format!("control socket {}: {error}", path.display()),
-        };
-        if self.control_fault.as_ref() != Some(&why) {
-            warn!(why, "No commands can be given; will try again.");
+    /// Serves the sockets that are not served yet.
+    fn serve_sockets(&mut self) {
+        for door in &mut self.doors {
+            door.serve(&self.asks.0, &mut self.tasks);
         }
-        self.control_fault = Some(why);
     }
 
     fn start_camera(&mut self, settings: capture::Settings) -> anyhow::Result<()> {

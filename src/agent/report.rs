@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::sockets::Door;
 use super::{Agent, Camera, Verdict};
 use crate::account::Refusal;
 use crate::capture::State;
@@ -87,9 +88,7 @@ impl Agent {
         if let Some(why) = self.upload_status().parked {
             raise(Alarm::new("destination", why));
         }
-        if let Some(why) = &self.control_fault {
-            raise(Alarm::new("control", why.clone()));
-        }
+        self.doors.iter().filter_map(Door::alarm).for_each(raise);
     }
 
     fn clock_status(&self) -> ClockStatus {
