@@ -1,19 +1,20 @@
 //! Composition root: builds, spawns, stops in order; the only file that knows everyone.
 //!
 //! ```text
-//! start   spool (recovers) → still → cameras → upload, sockets
-//! stop    cameras → still → uploads (finish, or are cut at the deadline) → spool → end
+//! start   spool (recovers) → still → upload → cameras → sockets, broker
+//! stop    cameras → still → uploads (finish, or are cut at the deadline) → broker → spool → end
 //! ```
 //! A camera whose driver hangs is never joined. A task or thread that ends before it was told to is a
 //! failure: the agent stops in order and says so, and systemd starts it again. What capture does not
-//! need (the sockets) is an alarm when it is missing, never a failure. Nothing in a turn waits
+//! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
 //! for a disk, so that the watchdog is fed while a slow card syncs.
 
+mod doors;
+mod link;
 mod manifests;
 mod pictures;
 mod reload;
 mod report;
-mod sockets;
 mod stop;
 mod watchdog;
 
@@ -30,18 +31,21 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::account::Account;
+use crate::alarm::Board;
 use crate::camera::{self, OpenError, Source};
 use crate::capture;
 use crate::clock::{BootId, Clock, Timekeeper};
 use crate::config::Config;
 use crate::contract::stored::StoredNotice;
+use crate::control::desk::DeskCounters;
+use crate::control::socket::Access;
 use crate::control::{Ask, Job, Reply, socket};
 use crate::health::Beat;
+use crate::mqtt;
 use crate::spool::{Moment, Spool};
-use crate::status::{Alarm, ConfigStatus, LedgerStatus};
+use crate::status::{Alarm, ConfigStatus};
 use crate::still::{self, Made, Pick};
 use crate::upload::{self, UploadState};
-use sockets::Door;
 
 pub use watchdog::{Verdict, Watchdog};
 
@@ -55,8 +59,8 @@ const TURN_DEADLINE: Duration = Duration::from_secs(180);
 /// Longest time for the still thread to make one picture.
 const STILL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Ticks between tries to bind a socket that could not be bound.
-const CONTROL_AGAIN: u64 = 10;
+/// Ticks between tries to make a socket that cannot be made.
+const DOORS_AGAIN: u64 = 10;
 
 /// Ticks between tellings of the trusted time to the spool, so that after a power cut it is known how
 /// late it was.
@@ -80,6 +84,8 @@ pub struct Deps {
     pub alarms: Vec<Alarm>,
     /// How cameras are opened.
     pub open_camera: OpenCamera,
+    /// Waits of the session with the broker.
+    pub mqtt: mqtt::Tuning,
 }
 
 /// What happened; the caller passes it to [`Agent::handle`].
@@ -120,10 +126,17 @@ pub struct Agent {
     upload: Option<Upload>,
     notices: broadcast::Sender<StoredNotice>,
     asks: (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
-    /// Where the agent is asked.
-    doors: [Door; 2],
+    /// The sockets.
+    doors: Vec<doors::Door>,
+    /// Session and desk, where a broker is configured.
+    link: Option<link::Link>,
+    links: JoinSet<()>,
+    /// What became of commands, over reconnections.
+    commands: Arc<DeskCounters>,
+    /// Which alarms were told.
+    board: Board,
     /// The spool's account as last read.
-    ledger: Arc<Mutex<LedgerStatus>>,
+    ledger: Arc<Mutex<report::Known>>,
     /// The spool knows the trusted time, or is being told.
     told_time: Arc<AtomicBool>,
     tick: tokio::time::Interval,
@@ -194,8 +207,12 @@ impl Agent {
             uploads: JoinSet::new(),
             upload: None,
             notices: broadcast::channel(NOTICES).0,
-            asks: mpsc::channel(2 * socket::AT_ONCE),
-            doors: sockets::doors(&config),
+            asks: mpsc::channel(socket::AT_ONCE),
+            doors: doors(&config),
+            link: None,
+            links: JoinSet::new(),
+            commands: Arc::default(),
+            board: Board::default(),
             ledger: Arc::default(),
             told_time: Arc::default(),
             tick: tokio::time::interval(Duration::from_secs(1)),
@@ -210,7 +227,8 @@ impl Agent {
         for camera in agent.config.cameras.clone() {
             agent.start_camera(camera)?;
         }
-        agent.serve_sockets();
+        agent.open_doors();
+        agent.start_link();
         Ok(agent)
     }
 
@@ -224,6 +242,7 @@ impl Agent {
                 Err(error) => Turn::Failed(error.to_string()),
             },
             Some(_) = self.uploads.join_next() => Turn::Failed("the uploader ended".to_owned()),
+            Some(_) = self.links.join_next() => Turn::Failed("the link to the broker ended".to_owned()),
             Some(answered) = self.jobs.join_next() => {
                 if let Err(error) = answered {
                     warn!(%error, "An answer could not be given.");
@@ -279,14 +298,21 @@ impl Agent {
             anyhow::bail!("{dead} ended without being told to");
         }
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks.is_multiple_of(CONTROL_AGAIN) {
-            self.serve_sockets();
+        if self.ticks.is_multiple_of(DOORS_AGAIN) {
+            self.open_doors();
         }
         if self.ticks.is_multiple_of(manifests::LOOK) {
             self.write_manifests();
         }
         self.tell_time();
+        self.tell_alarms();
         Ok(())
+    }
+
+    fn open_doors(&mut self) {
+        for door in &mut self.doors {
+            door.open(&mut self.tasks, &self.asks.0);
+        }
     }
 
     /// A release aborts on a panic; where it unwinds, a thread must not be missing unnoticed.
@@ -322,13 +348,6 @@ impl Agent {
                 told.store(false, Ordering::Relaxed);
             }
         });
-    }
-
-    /// Serves the sockets that are not served yet.
-    fn serve_sockets(&mut self) {
-        for door in &mut self.doors {
-            door.serve(&self.asks.0, &mut self.tasks);
-        }
     }
 
     fn start_camera(&mut self, settings: capture::Settings) -> anyhow::Result<()> {
@@ -374,6 +393,14 @@ impl Agent {
         });
         self.upload = Some(Upload { stop, state, ended });
     }
+}
+
+fn doors(config: &Config) -> Vec<doors::Door> {
+    let triggers = Access::triggers(config.trigger_group.as_deref());
+    vec![
+        doors::Door::new("control", config.control_socket.clone(), Access::owner()),
+        doors::Door::new("trigger", config.trigger_socket.clone(), triggers),
+    ]
 }
 
 fn start_still(

@@ -3,9 +3,12 @@
 //! One thread a camera, started by `agent`. It never waits for disk, network or another camera: a
 //! picked frame is copied under the byte budget ([`crate::account`]) and handed on without waiting; no
 //! room means refused(busy), counted here. A frame that is neither analysed nor picked is given back
-//! unread. A camera that fails is reopened with backoff until the agent stops; a source that ends
+//! unread. Pictures that somebody asks for ([`Ask::Keep`]) are taken of the next frames that can be read,
+//! whatever else these frames are kept for; with a camera that is lost go all who ask of it. When an
+//! event is over, the still thread hears of it after its last picture. A camera that fails is reopened with backoff until the agent stops; a source that ends
 //! (a file played once) ends its thread.
 
+mod events;
 mod thread;
 mod watcher;
 
@@ -66,6 +69,13 @@ pub struct Wanted {
     pub teller: Teller,
     /// Set by who asked when nothing more is to be taken.
     pub withdrawn: Arc<AtomicBool>,
+}
+
+impl Wanted {
+    /// Is there more to be taken?
+    fn goes_on(&self) -> bool {
+        self.count > 0 && !self.withdrawn.load(Ordering::SeqCst)
+    }
 }
 
 /// What a camera is doing.

@@ -1,9 +1,27 @@
 //! MQTT: the session with the broker, and what is published over it.
 //!
-//! [`run`] is one future that owns all its tasks, as the uploader is; the agent starts and stops it. It
+//! [`run()`] is one future that owns all its tasks, as the uploader is; the agent starts and stops it. It
 //! hands what comes for this device to whoever takes [`Delivery`]s (the desk), and publishes from four
 //! sources: retained state, [`Publisher`]s' best-effort publications, the spool's outbox, and stored
 //! notices. It knows no command by meaning.
+//!
+//! Invariants: an acknowledgement goes only to the connection its delivery came with; what is in the
+//! outbox leaves it only when the broker has acknowledged it; nothing here is unbounded, and no channel
+//! can make the polling task wait. Failure: whatever the broker does, the line is made again, with
+//! waits; what a person must mend stands in [`MqttState::fault`].
+//!
+//! Reading order: `session` is one connection and the only place that knows the MQTT library, `line`
+//! makes one after the other, `fault` says how long to wait and what is wrong, `window` is what a pump
+//! has in flight; `retained`, `outbox` and `stored` are the pumps, `run` puts them together.
+
+mod fault;
+mod line;
+mod outbox;
+mod retained;
+mod run;
+mod session;
+mod stored;
+mod window;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use url::Url;
+
+pub use self::run::{Deps, Tuning, run};
 
 /// Which broker, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +62,21 @@ impl Settings {
     pub fn prefix(&self) -> String {
         format!("vedette/v1/{}", self.device)
     }
+
+    /// Is the connection made over TLS?
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.broker.scheme() == "mqtts"
+    }
+
+    /// Host and port; an IPv6 address without its brackets.
+    #[must_use]
+    pub fn address(&self) -> (String, u16) {
+        let host = self.broker.host_str().unwrap_or_default();
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let usual = if self.is_secure() { 8883 } else { 1883 };
+        (bare.to_owned(), self.broker.port().unwrap_or(usual))
+    }
 }
 
 /// Something that came for this device.
@@ -63,11 +98,11 @@ pub struct Delivery {
 
 /// Acknowledges one delivery. Dropped without [`Ack::done`], the delivery stays open, and the broker
 /// sends it again with the next connection.
-pub struct Ack(Box<dyn FnOnce() + Send>);
+pub struct Ack(Box<dyn FnOnce() + Send + Sync>);
 
 impl Ack {
     /// `done` sends the acknowledgement; it must not wait.
-    pub fn new(done: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(done: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Box::new(done))
     }
 
@@ -139,6 +174,8 @@ pub struct MqttState {
     pub fault: Option<String>,
     /// The last thing that went wrong, also when all is well again.
     pub last_error: Option<String>,
+    /// Times that the broker refused a message; refused messages of the outbox are tried again.
+    pub refused: u64,
     /// Messages of the outbox that arrived.
     pub arrived: u64,
     /// Stored events published.

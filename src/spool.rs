@@ -7,6 +7,8 @@
 //!   the account whether it was kept. *Kept* means durable: no power cut loses it.
 //! - `upload` takes them with [`Spool::claim`], loads them with [`Claim::load`], and answers with
 //!   [`Spool::finish`]. It sleeps on [`Spool::changed`] when there is nothing to claim.
+//! - `control` writes commands down with [`Spool::accept`] before their effect, and tells what came of
+//!   it with [`Spool::conclude`]; `mqtt` empties the outbox. `agent` asks for [`Spool::due_events`].
 //! - `agent` opens and stops it, and tells it about the clock: [`Spool::set_offset`] when the wall
 //!   clock is trusted, [`Spool::give_up_waiting`] when that took too long.
 //!
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
+use tracing::warn;
 
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::Moment;
@@ -45,11 +48,12 @@ pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
     Queued, Receipt, RowEffect,
 };
-use self::images::Images;
+use self::images::{Images, Told};
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
+use crate::contract::command::Told;
 use crate::health::Beat;
 use crate::still::{EventEnd, Shot};
 
@@ -136,6 +140,8 @@ pub struct Opened {
     pub rebuilt: bool,
     /// The ledger's generation.
     pub generation: u64,
+    /// Commands that an earlier run left open; each of them is concluded now.
+    pub interrupted: u64,
     /// The newest wall time that any boot trusted and wrote down: a floor, never trust.
     pub newest_wall: Option<WallTime>,
 }
@@ -269,6 +275,7 @@ struct Inner {
     mailbox: Arc<Mailbox>,
     permits: Arc<Semaphore>,
     changed: watch::Receiver<u64>,
+    mail: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
     beat: Beat,
 }
@@ -299,12 +306,14 @@ impl Spool {
         beat.idle();
         let mailbox = Arc::new(Mailbox::default());
         let (changed_tx, changed) = watch::channel(0);
+        let (mail_tx, mail) = watch::channel(0);
         let (stopped_tx, stopped) = watch::channel(false);
         let worker = Worker {
             images,
             mailbox: Arc::clone(&mailbox),
             max_bytes: settings.max_bytes,
             changed: changed_tx,
+            mail: mail_tx,
             beat: beat.clone(),
             lock,
             stopped: stopped_tx,
@@ -317,7 +326,8 @@ impl Spool {
                 .map_err(io)?,
         );
         let permits = Arc::new(Semaphore::new(CALLS));
-        Ok((Self { inner: Arc::new(Inner { mailbox, permits, changed, stopped, beat }) }, opened))
+        let inner = Inner { mailbox, permits, changed, mail, stopped, beat };
+        Ok((Self { inner: Arc::new(inner) }, opened))
     }
 
     /// Hands over a picture, in order of sequence numbers. Never blocks; the picture's token is answered
@@ -355,7 +365,8 @@ impl Spool {
         outcome: Outcome,
         retry_after: Option<Duration>,
     ) -> Result<(), SpoolError> {
-        self.call(|reply| Call::Finish(seq, outcome, retry_after, reply)).await
+        let told = Told { seq, outcome, retry_after, receipt: None };
+        self.call(|reply| Call::Finish(told, reply)).await
     }
 
     /// As [`Spool::finish`] with [`Outcome::Stored`], with what the uploader knows of the object: it ends
@@ -365,13 +376,17 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`].
     pub async fn stored(&self, seq: u64, receipt: Receipt) -> Result<(), SpoolError> {
-        drop(receipt);
-        self.finish(seq, Outcome::Stored, None).await
+        let receipt = Some(Box::new(receipt));
+        let told = Told { seq, outcome: Outcome::Stored, retry_after: None, receipt };
+        self.call(|reply| Call::Finish(told, reply)).await
     }
 
-    /// Tells that an event is over; all its pictures were handed over before. Never blocks.
+    /// Tells that an event is over; all its pictures were handed over before. Never blocks. One for
+    /// which there is no room is told by the next start, as interrupted.
     pub fn event_ended(&self, end: EventEnd) {
-        drop(end);
+        if !self.inner.mailbox.put_end(end) {
+            warn!("The spool took an event's end no more.");
+        }
     }
 
     /// Events whose manifest is to be written now: all their pictures have ended, or ten minutes passed.
@@ -380,7 +395,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
     pub async fn due_events(&self) -> Result<Vec<DueEvent>, SpoolError> {
-        Err(SpoolError::Index)
+        self.call(Call::DueEvents).await?.ok_or(SpoolError::Index)
     }
 
     /// Writes a command down, once for each id. When it returns, it is durable.
@@ -388,7 +403,15 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when it could not be written: nothing was done.
     pub async fn accept(&self, command: NewCommand) -> Result<Acceptance, SpoolError> {
-        drop(command);
+        self.call(|reply| Call::Accept(command, reply)).await?.ok_or(SpoolError::Index)
+    }
+
+    /// What was told last of a command; `None` for one that is not known.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn told(&self, id: &str) -> Result<Option<Told>, SpoolError> {
+        let _ = id;
         Err(SpoolError::Index)
     }
 
@@ -398,8 +421,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`].
     pub async fn conclude(&self, id: &str, conclusion: Conclusion) -> Result<(), SpoolError> {
-        drop((id, conclusion));
-        Err(SpoolError::Index)
+        self.call(|reply| Call::Conclude(id.to_owned(), conclusion, reply)).await
     }
 
     /// Puts messages into the outbox, durably.
@@ -407,8 +429,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be written.
     pub async fn post(&self, messages: Vec<Message>) -> Result<(), SpoolError> {
-        drop(messages);
-        Err(SpoolError::Index)
+        self.done(|reply| Call::Post(messages, reply)).await
     }
 
     /// Up to `most` messages of the outbox with numbers above `above`, in order.
@@ -416,10 +437,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
     pub async fn outbox(&self, above: u64, most: usize) -> Result<Vec<Queued>, SpoolError> {
-        if above > most as u64 {
-            return Ok(Vec::new());
-        }
-        Err(SpoolError::Index)
+        self.call(|reply| Call::Outbox(above, most, reply)).await?.ok_or(SpoolError::Index)
     }
 
     /// These messages have arrived: they leave the outbox. After a power cut they may be there again.
@@ -427,14 +445,13 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be removed.
     pub async fn arrived(&self, ids: Vec<u64>) -> Result<(), SpoolError> {
-        drop(ids);
-        Err(SpoolError::Index)
+        self.done(|reply| Call::Arrived(ids, reply)).await
     }
 
     /// Changes whenever something was put into the outbox.
     #[must_use]
     pub fn outbox_changed(&self) -> watch::Receiver<u64> {
-        self.inner.changed.clone()
+        self.inner.mail.clone()
     }
 
     /// One consistent reading.
@@ -500,6 +517,13 @@ impl Spool {
         self.inner.mailbox.close();
         let mut stopped = self.inner.stopped.clone();
         stopped.wait_for(|stopped| *stopped).await.ok(); // an error: the thread is gone already
+    }
+
+    async fn done(
+        &self,
+        call: impl FnOnce(oneshot::Sender<bool>) -> Call,
+    ) -> Result<(), SpoolError> {
+        if self.call(call).await? { Ok(()) } else { Err(SpoolError::Index) }
     }
 
     async fn call<T>(

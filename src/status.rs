@@ -226,6 +226,14 @@ pub struct CommandsStatus {
     pub known: u64,
     /// Ones not taken, by the reason's code; codes with none are left out.
     pub rejected: BTreeMap<String, u64>,
+    /// What came and asked for nothing.
+    pub ignored: u64,
+    /// Ones that were not decided when the desk stopped: the broker sends them again.
+    pub dropped: u64,
+    /// Ones that are not decided yet.
+    pub in_hand: u64,
+    /// Does `received = accepted + known + rejected + ignored + dropped + in_hand` hold?
+    pub holds: bool,
     /// Accepted ones that have not ended, of earlier runs too.
     pub open: u64,
 }
@@ -246,6 +254,8 @@ pub struct MqttStatus {
     pub last_error: Option<String>,
     /// Messages that must arrive, by kind: `outcome`, `alarm`, `stored`.
     pub outbox: BTreeMap<String, OutboxStatus>,
+    /// Times that the broker refused a message.
+    pub refused: u64,
     /// Stored events told at best effort.
     pub stored_told: u64,
     /// Stored events lost, because too many waited while the broker was away.

@@ -1,7 +1,8 @@
-//! From a pick to a shot: masks, encoding or passing through, EXIF, digests, the sequence number.
+//! From a pick to a shot: masks, scaling, encoding or passing through, EXIF, digests, the sequence number.
 //!
 //! Camera threads send [`Pick`]s; the thread that [`spawn`] starts makes the pictures one after the
-//! other and gives each [`Shot`] to a sink (the spool). It never holds a driver's buffer: a pick owns
+//! other and gives each [`Shot`] to a sink (the spool). Manifests of events come the same way and only
+//! get their number; the ends of events are passed on in their place. It never holds a driver's buffer: a pick owns
 //! its bytes, and they are freed when its picture is made.
 //!
 //! Invariants: sequence numbers are given in order, one for each shot and none for a failure; every
@@ -12,6 +13,9 @@ pub mod encode;
 pub mod exif;
 pub mod passthrough;
 pub mod privacy;
+mod said;
+mod scale;
+mod sheet;
 mod studio;
 
 use std::collections::HashMap;
@@ -94,6 +98,8 @@ pub struct Sheet {
     pub profile: Arc<Profile>,
     /// The event.
     pub event: String,
+    /// The boot in which it began: `began` counts from there.
+    pub boot: BootId,
     /// When it began: the object's capture time.
     pub began: BootTime,
     /// The object's bytes.
@@ -258,13 +264,27 @@ impl StillThread {
                 reply.answer(picture);
             }
             Pick::EventEnded(end) => (self.sink)(Made::EventEnded(end)),
-            Pick::Manifest(_, token) => token.refused(Refusal::Broken),
+            Pick::Manifest(sheet, token) => self.file(*sheet, token),
             Pick::End => return false,
         }
         true
     }
 
-    fn keep(&mut self, candidate: Candidate, mut token: InHand) {
+    /// A manifest needs no making: it gets its number and goes on.
+    fn file(&mut self, sheet: Sheet, token: InHand) {
+        // Of another boot this one's clock knows nothing: the boot record decides, as for pictures.
+        let wall = if sheet.boot == self.boot { (self.wall)(sheet.began) } else { None };
+        let (bytes, facts) = sheet::object(sheet, self.next_seq, wall);
+        self.hand_on(bytes, facts, token);
+    }
+
+    fn hand_on(&mut self, bytes: bytes::Bytes, facts: Facts, mut token: InHand) {
+        self.next_seq += 1;
+        token.resize(facts.len);
+        (self.sink)(Made::Shot(Shot { bytes, facts, token }));
+    }
+
+    fn keep(&mut self, candidate: Candidate, token: InHand) {
         let profile = Arc::clone(&candidate.profile);
         let camera = &profile.camera;
         let wall = (self.wall)(candidate.captured);
@@ -276,9 +296,7 @@ impl StillThread {
                 if let Some(failures) = self.failures.remove(camera) {
                     info!(camera, failures, "Pictures can be made again.");
                 }
-                self.next_seq += 1;
-                token.resize(facts.len);
-                (self.sink)(Made::Shot(Shot { bytes, facts, token }));
+                self.hand_on(bytes, facts, token);
             }
             Err(error) => {
                 token.refused(Refusal::Broken);
@@ -293,219 +311,4 @@ impl StillThread {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::mpsc::sync_channel;
-    use std::time::Duration;
-
-    use ::exif::Exif;
-
-    use super::*;
-    use crate::account::Account;
-    use crate::contract::key::DEFAULT_TEMPLATE;
-    use crate::firstpass::Quality;
-    use crate::frame::{PixelBox, PixelFormat};
-
-    fn candidate(
-        camera: &str,
-        data: Vec<u8>,
-        geometry: Geometry,
-        masks: Vec<Polygon>,
-    ) -> Candidate {
-        Candidate {
-            data,
-            geometry,
-            captured: BootTime(5_000_000_000),
-            stamp: Stamp::Driver,
-            profile: Arc::new(Profile {
-                camera: camera.into(),
-                quality: 80,
-                masks,
-                device: "porch-1".into(),
-                key_template: DEFAULT_TEMPLATE.into(),
-                meta: BTreeMap::from([("site".into(), "home".into())]),
-            }),
-            seen: Some(Observation {
-                motion: true,
-                score: 0.01324,
-                boxes: vec![PixelBox { x: 1, y: 2, w: 3, h: 4 }],
-                light_change: false,
-                quality: Quality { brightness: 90.0, contrast: 9.0, detail: 12.345 },
-            }),
-            trigger: Trigger::Motion,
-            event: Some(("0f3c9a52-1d4c".into(), true)),
-            command: None,
-            order: Order::default(),
-            said: None,
-            class: Class::Event,
-        }
-    }
-
-    fn mjpeg(data: Vec<u8>, masks: Vec<Polygon>) -> Candidate {
-        let geometry = Geometry { format: PixelFormat::Mjpeg, width: 160, height: 120, stride: 0 };
-        candidate("front", data, geometry, masks)
-    }
-
-    /// Runs the thread on these candidates, from number 7 on.
-    fn run(account: &Account, candidates: Vec<Candidate>) -> (Vec<Shot>, u64) {
-        let (sender, receiver) = sync_channel(candidates.len());
-        let (shots, taken) = sync_channel(candidates.len());
-        let wall: TrustedWall =
-            Arc::new(|at| Some(WallTime(1_795_342_500_000 + at.millis() as i64)));
-        let sink: Sink = Box::new(move |made| match made {
-            Made::Shot(shot) => shots.send(shot).unwrap(),
-            Made::EventEnded(_) => {}
-        });
-        let beat = Beat::new("still", Duration::from_secs(10));
-        let boot = BootId("0f3c9a52-1111-2222-3333-444455556666".into());
-        let thread = spawn(receiver, 7, boot, wall, sink, beat).unwrap();
-        for candidate in candidates {
-            let token = account.choose(100_000).unwrap();
-            sender.send(Pick::One(Box::new(candidate), token)).unwrap();
-        }
-        drop(sender);
-        let next = thread.join().unwrap();
-        (taken.iter().collect(), next)
-    }
-
-    fn exif(object: &[u8]) -> Exif {
-        ::exif::Reader::new().read_from_container(&mut std::io::Cursor::new(object)).unwrap()
-    }
-
-    fn square() -> Vec<Polygon> {
-        vec![Polygon(vec![(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)])]
-    }
-
-    fn assert_masked(object: &[u8]) {
-        let rgb = turbojpeg::decompress(object, turbojpeg::PixelFormat::RGB).unwrap();
-        for y in 30..90 {
-            for x in 40..120 {
-                let pixel = &rgb.pixels[y * rgb.pitch + x * 3..][..3];
-                // The block at the mask's edge rings a little.
-                let most = if (48..112).contains(&x) && (40..80).contains(&y) { 2 } else { 40 };
-                assert!(pixel.iter().all(|&c| c <= most), "pixel {x} {y} is {pixel:?}");
-            }
-        }
-        assert!(rgb.pixels[..30].iter().any(|&c| c > 100), "the rest is still there");
-    }
-
-    #[test]
-    fn a_jpeg_becomes_a_shot_with_its_scan_untouched_and_its_facts() {
-        let frame = encode::tests::jpeg(160, 120);
-        let account = Account::new(1 << 20);
-        let (shots, next) = run(&account, vec![mjpeg(frame.clone(), Vec::new())]);
-        let shot = &shots[0];
-        assert_eq!((next, shot.facts.seq), (8, 7));
-        assert!(shot.bytes.ends_with(&frame[20..]), "everything behind APP0 is the camera's");
-        assert_eq!(shot.facts.len, shot.bytes.len() as u64);
-        assert_eq!(account.sums().bytes, shot.facts.len, "the share shrinks to the object");
-        assert_eq!(shot.facts.wall, Some(WallTime(1_795_342_505_000)));
-        assert_eq!(
-            (shot.facts.event.as_deref(), shot.facts.event_final),
-            (Some("0f3c9a52-1d4c"), true)
-        );
-        let meta: Vec<_> = shot.facts.meta.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        assert_eq!(
-            meta,
-            ["motion-box=1-2-3-4", "motion-score=0.0132", "sharpness=12.35", "site=home"]
-        );
-        let comment = exif(&shot.bytes);
-        let comment = comment.get_field(::exif::Tag::UserComment, ::exif::In::PRIMARY).unwrap();
-        assert!(comment.display_value().to_string().len() > 100);
-    }
-
-    #[test]
-    fn the_digest_is_that_of_the_object() {
-        use sha2::{Digest, Sha256};
-        let account = Account::new(1 << 20);
-        let (shots, _) = run(&account, vec![mjpeg(encode::tests::jpeg(32, 32), Vec::new())]);
-        let digest = Sha256::digest(&shots[0].bytes);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(shots[0].facts.sha256, hex);
-    }
-
-    #[test]
-    fn raw_and_camera_jpegs_are_masked_and_no_camera_segment_survives() {
-        let mut frame = encode::tests::jpeg(160, 120);
-        frame.splice(20..20, *b"\xFF\xE1\x00\x0Ehttp://thumb\xFF\xEF\x00\x06raw!");
-        let raw = encode::tests::picture(160, 120);
-        let raw = candidate("raw", raw, encode::tests::yuyv(160, 120, 0), square());
-        let account = Account::new(1 << 20);
-        let (shots, _) = run(&account, vec![mjpeg(frame, square()), raw]);
-        assert_eq!(shots.len(), 2);
-        for shot in &shots {
-            assert_masked(&shot.bytes);
-            let text = String::from_utf8_lossy(&shot.bytes);
-            assert!(!text.contains("thumb") && !text.contains("raw!"));
-            assert_eq!(text.matches("Exif").count(), 1);
-        }
-    }
-
-    #[test]
-    fn the_end_ends_it_although_a_hung_camera_holds_a_sender_and_what_comes_later_is_refused() {
-        let (sender, receiver) = sync_channel(4);
-        let account = Account::new(1 << 20);
-        let pick = || {
-            let token = account.choose(100).unwrap();
-            Pick::One(Box::new(mjpeg(encode::tests::jpeg(32, 32), Vec::new())), token)
-        };
-        sender.send(pick()).unwrap();
-        sender.send(Pick::End).unwrap();
-        sender.send(pick()).unwrap();
-        let beat = Beat::new("still", Duration::from_secs(10));
-        let sink: Sink = Box::new(|made| match made {
-            Made::Shot(shot) => shot.token.kept(),
-            Made::EventEnded(_) => {}
-        });
-        let boot = BootId("0f3c9a52".into());
-        let thread = spawn(receiver, 1, boot, Arc::new(|_| None), sink, beat).unwrap();
-        assert_eq!(thread.join().unwrap(), 2);
-        drop(sender.send(pick()));
-        let sums = account.sums();
-        assert_eq!((sums.kept, sums.refused[Refusal::Stopping as usize], sums.in_hand), (1, 2, 0));
-        assert!(sums.holds());
-    }
-
-    #[test]
-    fn a_broken_frame_is_refused_and_the_next_one_takes_its_number() {
-        let whole = encode::tests::jpeg(64, 48);
-        let mut cut = whole.clone();
-        cut.truncate(300);
-        let raw = candidate("raw", vec![0; 10], encode::tests::yuyv(64, 48, 0), Vec::new());
-        let account = Account::new(1 << 20);
-        let picks = vec![
-            mjpeg(cut.clone(), Vec::new()),
-            mjpeg(whole.clone(), Vec::new()),
-            mjpeg(cut, square()),
-            raw,
-            mjpeg(whole, square()),
-        ];
-        let (shots, next) = run(&account, picks);
-        assert_eq!(shots.iter().map(|shot| shot.facts.seq).collect::<Vec<_>>(), [7, 8]);
-        assert_eq!(next, 9);
-        let sums = account.sums();
-        assert_eq!(sums.refused[Refusal::Broken as usize], 3);
-        assert!(sums.holds() && sums.in_hand == 2);
-    }
-
-    #[test]
-    fn a_picture_to_look_at_is_masked_tells_no_facts_and_takes_no_number() {
-        let (sender, receiver) = sync_channel(3);
-        let beat = Beat::new("still", Duration::from_secs(10));
-        let boot = BootId("0f3c9a52".into());
-        let sink: Sink = Box::new(|shot| panic!("nothing is to be kept: {shot:?}"));
-        let thread = spawn(receiver, 7, boot, Arc::new(|_| None), sink, beat).unwrap();
-        let ask = |frame: Vec<u8>| {
-            let (reply, answer) = sync_channel(1);
-            let asker = Asker::new(move |picture| reply.send(picture).unwrap());
-            sender.send(Pick::Show(Box::new(mjpeg(frame, square())), asker)).unwrap();
-            answer.recv().unwrap()
-        };
-        let shown = ask(encode::tests::jpeg(160, 120)).unwrap();
-        assert_masked(&shown);
-        assert!(!String::from_utf8_lossy(&shown).contains("Exif"));
-        assert!(ask(b"no jpeg".to_vec()).unwrap_err().contains("decode"));
-        drop(sender);
-        assert_eq!(thread.join().unwrap(), 7);
-    }
-}
+mod tests;

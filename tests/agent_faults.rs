@@ -17,6 +17,7 @@ use vedette::config::{self, Config};
 use vedette::control::request::Request;
 use vedette::control::socket;
 use vedette::frame::{Frame, Geometry, PixelFormat};
+use vedette::mqtt::Tuning;
 use vedette::status::{ConfigStatus, Status};
 
 /// Longer than anything here takes; only a failing test waits for it.
@@ -62,7 +63,8 @@ impl Place {
 
 fn deps(open_camera: OpenCamera) -> Deps {
     let (config, alarms) = (ConfigStatus::default(), Vec::new());
-    Deps { clock: Arc::new(SystemClock::new()), config, alarms, open_camera }
+    let (clock, mqtt) = (Arc::new(SystemClock::new()), Tuning::default());
+    Deps { clock, config, alarms, open_camera, mqtt }
 }
 
 fn ordinary() -> Deps {

@@ -3,6 +3,11 @@
 
 #![cfg(test)]
 
+#[path = "capture/events.rs"]
+mod events;
+#[path = "capture/wanted.rs"]
+mod wanted;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -32,6 +37,10 @@ const FRAME: u64 = 32 * 16 * 2;
 enum Act {
     /// A frame with this number, a second after the one before.
     Frame(u64),
+    /// The same, with something bright in its middle.
+    Bright(u64),
+    /// No frame; the next one's capture time is so many seconds.
+    Clock(u64),
     /// Says that it is here, waits to be let go on, and has no frame.
     Wait,
     Timeout(Duration),
@@ -48,10 +57,18 @@ struct Scripted {
     geometry: Geometry,
     acts: VecDeque<Act>,
     data: Vec<u8>,
+    bright: Vec<u8>,
     at: Arc<AtomicU64>,
     over: SyncSender<()>,
     gate: Arc<Mutex<Receiver<()>>>,
     waited: bool,
+}
+
+impl Scripted {
+    fn frame<'a>(&self, sequence: u64, data: &'a [u8]) -> Frame<'a> {
+        let captured = BootTime(self.at.fetch_add(SECOND, Ordering::SeqCst));
+        Frame { geometry: self.geometry, data, sequence, captured, stamp: Stamp::Driver }
+    }
 }
 
 impl Camera for Scripted {
@@ -68,10 +85,11 @@ impl Camera for Scripted {
             return Err(CameraError::Timeout(timeout));
         };
         match act {
-            Act::Frame(sequence) => {
-                let captured = BootTime(self.at.fetch_add(SECOND, Ordering::SeqCst));
-                let (geometry, data) = (self.geometry, self.data.as_slice());
-                Ok(Frame { geometry, data, sequence, captured, stamp: Stamp::Driver })
+            Act::Frame(sequence) => Ok(self.frame(sequence, &self.data)),
+            Act::Bright(sequence) => Ok(self.frame(sequence, &self.bright)),
+            Act::Clock(seconds) => {
+                self.at.store(seconds * SECOND, Ordering::SeqCst);
+                Err(CameraError::Timeout(Duration::ZERO))
             }
             Act::Wait => {
                 self.over.send(()).ok();
@@ -103,7 +121,9 @@ struct Rig {
 struct Plan {
     limit: u64,
     picks: usize,
-    motion: bool,
+    motion: Option<EventSettings>,
+    interval: Option<Duration>,
+    size: (u32, u32),
     format: PixelFormat,
     reopen: Backoff,
 }
@@ -111,14 +131,22 @@ struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let reopen = Backoff { base: Duration::ZERO, cap: Duration::ZERO };
-        Self { limit: 1 << 20, picks: 256, motion: false, format: PixelFormat::Yuyv, reopen }
+        Self {
+            limit: 1 << 20,
+            picks: 256,
+            motion: None,
+            interval: Some(Duration::from_nanos(1)),
+            size: SIZE,
+            format: PixelFormat::Yuyv,
+            reopen,
+        }
     }
 }
 
 fn settings(plan: &Plan) -> Settings {
     let source = Source::Scene(SceneSettings {
         seed: 1,
-        size: SIZE,
+        size: plan.size,
         fps: 1.0,
         format: plan.format,
         pace: Pace::Fast,
@@ -136,8 +164,8 @@ fn settings(plan: &Plan) -> Settings {
         source,
         frame_timeout: Duration::from_secs(10),
         analyse_fps: None,
-        motion: plan.motion.then(|| (MotionSettings::default(), EventSettings::default())),
-        interval: Some(Duration::from_nanos(1)),
+        motion: plan.motion.clone().map(|event| (MotionSettings::default(), event)),
+        interval: plan.interval,
         profile: Arc::new(profile),
     }
 }
@@ -146,13 +174,14 @@ impl Rig {
     fn new(plan: Plan, script: impl IntoIterator<Item = Opening>) -> Self {
         let account = Account::new(plan.limit);
         let (picks_in, picks) = sync_channel(plan.picks);
-        let (asks, asks_out) = sync_channel(4);
+        let (asks, asks_out) = sync_channel(8);
         let (ended_in, ended) = sync_channel(1);
         let (over_in, over) = sync_channel(64);
         let (gate, gate_out) = sync_channel(64);
         let gate_out = Arc::new(Mutex::new(gate_out));
-        let stride = if plan.format == PixelFormat::Yuyv { SIZE.0 * 2 } else { 0 };
-        let geometry = Geometry { format: plan.format, width: SIZE.0, height: SIZE.1, stride };
+        let (width, height) = plan.size;
+        let stride = if plan.format == PixelFormat::Yuyv { width * 2 } else { 0 };
+        let geometry = Geometry { format: plan.format, width, height, stride };
         let at = Arc::new(AtomicU64::new(SECOND));
         let mut script: VecDeque<_> = script.into_iter().collect();
         let beat = Beat::new("front", Duration::from_secs(20));
@@ -168,7 +197,8 @@ impl Rig {
                 acts => Ok(Box::new(Scripted {
                     geometry,
                     acts: acts.map_or_else(Vec::new, |acts| acts.unwrap()).into(),
-                    data: [100, 128].repeat(32 * 16),
+                    data: [100, 128].repeat((width * height) as usize),
+                    bright: bright(width as usize, height as usize),
                     at: at.clone(),
                     over: over_in.clone(),
                     gate: gate_out.clone(),
@@ -200,6 +230,17 @@ impl Rig {
         let picks = self.picks.iter().collect();
         (self.account.sums(), picks)
     }
+}
+
+/// A grey frame with a bright square in its middle.
+fn bright(width: usize, height: usize) -> Vec<u8> {
+    let mut data = [100, 128].repeat(width * height);
+    let side = height / 3;
+    for y in side..2 * side {
+        let start = (y * width + (width - side) / 2) * 2;
+        data[start..start + side * 2].fill(220);
+    }
+    data
 }
 
 /// The counters frames, skipped, gaps, chosen, reopened.
@@ -267,7 +308,11 @@ fn a_hundred_unusable_frames_in_a_row_reopen_the_camera() {
 #[test]
 fn a_camera_of_which_no_frame_can_be_read_is_reopened_too() {
     // Not one of them is a JPEG; the camera itself calls them good.
-    let plan = Plan { motion: true, format: PixelFormat::Mjpeg, ..Plan::default() };
+    let plan = Plan {
+        motion: Some(EventSettings::default()),
+        format: PixelFormat::Mjpeg,
+        ..Plan::default()
+    };
     let rig = Rig::new(plan, [Ok(frames(0..100)), Ok(Vec::new())]);
     rig.over();
     let State::Lost(why) = rig.state() else { panic!("{:?}", rig.state()) };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, its helpers too")]
 
+#[allow(dead_code, reason = "shared with the other tests of the spool")]
 #[path = "spool/fixture.rs"]
 mod fixture;
 #[path = "spool/model.rs"]

@@ -1,7 +1,7 @@
 //! Reload: what changed is rebuilt, the rest runs on undisturbed.
 //!
 //! [`changes`] decides, purely. Cameras are rebuilt one by one; a changed destination restarts the
-//! uploader and nothing else. What is fixed for a process (device id, spool, byte budget, clock policy,
+//! uploader and nothing else, a changed broker the link to it. What is fixed for a process (device id, spool, byte budget, clock policy,
 //! socket) is told as restart-needed and keeps running as it was; with another device id the cameras
 //! do too, because every picture they take carries it.
 
@@ -21,6 +21,8 @@ pub(super) struct Changes {
     pub(super) start: Vec<Settings>,
     /// Restart the uploader.
     pub(super) upload: bool,
+    /// Restart the link to the broker.
+    pub(super) link: bool,
     /// What only a restart can change, by the name of its section.
     pub(super) restart_needed: Vec<String>,
 }
@@ -35,6 +37,7 @@ pub(super) fn changes(old: &Config, new: &Config) -> Changes {
         stop: old.cameras.iter().filter(|c| not_in(&new.cameras, c)).map(name).collect(),
         start: new.cameras.iter().filter(|c| not_in(&old.cameras, c)).cloned().collect(),
         upload: old.upload != new.upload,
+        link: same_device && old.mqtt != new.mqtt,
         restart_needed: old.restart_needed(new).into_iter().map(str::to_owned).collect(),
     }
 }
@@ -53,6 +56,7 @@ impl Agent {
             stopped = ?changes.stop,
             started = ?changes.start.iter().map(|s| &s.profile.camera).collect::<Vec<_>>(),
             upload = changes.upload,
+            broker = changes.link,
             restart_needed = ?changes.restart_needed,
             "Configuration is applied."
         );
@@ -74,6 +78,11 @@ impl Agent {
         if changes.upload {
             self.stop_upload().await;
             self.start_upload();
+        }
+        if changes.link {
+            self.stop_link().await;
+            self.config.mqtt = new.mqtt;
+            self.start_link();
         }
     }
 

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::sockets::Door;
+use super::doors::Door;
 use super::{Agent, Camera, Verdict};
 use crate::account::Refusal;
 use crate::capture::State;
-use crate::spool::{Loss, Snapshot, Spool};
+use crate::control::command::Code;
+use crate::spool::{Kind, Loss, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
-    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, RunStatus, Status, UploadStatus,
+    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
+    RunStatus, Status, UploadStatus,
 };
 use crate::upload::Standing;
 
@@ -26,7 +28,8 @@ impl Agent {
         let mut status = self.all_but_ledger();
         let (spool, last) = (self.spool.clone(), Arc::clone(&self.ledger));
         async move {
-            status.ledger = ledger(&spool, &last).await;
+            let snapshot = ledger(&spool, &last).await;
+            fill_in(&mut status, snapshot);
             let mut raise = |name: &str, text: String| status.alarms.push(Alarm::new(name, text));
             if let Some(why) = &status.ledger.stale {
                 raise("spool", format!("its account is not known now: {why}"));
@@ -41,29 +44,29 @@ impl Agent {
 
     fn all_but_ledger(&self) -> Status {
         let cameras = self.cameras.iter();
-        let mut status = Status {
+        Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.config.identity.device.clone(),
             site: self.config.site.clone(),
             boot: self.boot.0.clone(),
             uptime_s: self.began.elapsed().as_secs(),
             healthy: false,
-            alarms: self.deps.alarms.clone(),
+            alarms: self.alarms(),
             config: self.deps.config.clone(),
             clock: self.clock_status(),
             cameras: cameras.map(|(name, c)| (name.clone(), camera_status(c))).collect(),
             run: self.run_status(),
             ledger: LedgerStatus::default(),
             upload: self.upload_status(),
-            commands: CommandsStatus::default(),
-            mqtt: None,
-        };
-        self.raise_alarms(&mut status);
-        status
+            commands: self.commands_status(),
+            mqtt: self.mqtt_status(),
+        }
     }
 
-    fn raise_alarms(&self, status: &mut Status) {
-        let mut raise = |alarm: Alarm| status.alarms.push(alarm);
+    /// What is wrong now, but for the spool's account.
+    pub(super) fn alarms(&self) -> Vec<Alarm> {
+        let mut alarms = self.deps.alarms.clone();
+        let mut raise = |alarm: Alarm| alarms.push(alarm);
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
@@ -88,7 +91,45 @@ impl Agent {
         if let Some(why) = self.upload_status().parked {
             raise(Alarm::new("destination", why));
         }
+        if let Some(why) = self.link.as_ref().and_then(|link| link.state.borrow().fault.clone()) {
+            raise(Alarm::new("mqtt", why));
+        }
         self.doors.iter().filter_map(Door::alarm).for_each(raise);
+        alarms
+    }
+
+    fn commands_status(&self) -> CommandsStatus {
+        let sums = self.commands.sums();
+        let rejected = Code::ALL.iter().zip(sums.rejected).filter(|(_, n)| *n > 0);
+        CommandsStatus {
+            received: sums.received,
+            accepted: sums.accepted,
+            known: sums.known,
+            rejected: rejected.map(|(code, n)| (code.name().to_owned(), n)).collect(),
+            ignored: sums.ignored,
+            dropped: sums.dropped,
+            in_hand: sums.in_hand,
+            holds: sums.holds(),
+            open: 0,
+        }
+    }
+
+    fn mqtt_status(&self) -> Option<MqttStatus> {
+        let (link, settings) = (self.link.as_ref()?, self.config.mqtt.as_ref()?);
+        let state = link.state.borrow();
+        let (host, port) = settings.address();
+        Some(MqttStatus {
+            broker: format!("{host}:{port}"),
+            connected: state.connected,
+            connections: state.connections,
+            failures: state.failures,
+            last_error: state.last_error.clone(),
+            outbox: std::collections::BTreeMap::new(),
+            refused: state.refused,
+            stored_told: state.stored_told,
+            stored_lost: state.stored_lost,
+            dropped: link.publisher.dropped(),
+        })
     }
 
     fn clock_status(&self) -> ClockStatus {
@@ -144,11 +185,43 @@ impl Agent {
     }
 }
 
+/// What the spool knows.
+fn fill_in(status: &mut Status, known: Known) {
+    let Known { ledger, paused, open_commands, outbox } = known;
+    status.ledger = ledger;
+    status.upload.paused = paused;
+    status.commands.open = open_commands;
+    if let Some(mqtt) = &mut status.mqtt {
+        let kinds = Kind::ALL.into_iter().zip(outbox.kinds);
+        mqtt.outbox = kinds
+            .map(|(kind, sum)| {
+                let OutboxSum { put, arrived, queued, dropped } = sum;
+                let holds = put == arrived + queued + dropped;
+                (kind.name().to_owned(), OutboxStatus { put, arrived, queued, dropped, holds })
+            })
+            .collect();
+    }
+}
+
+/// The spool's part of the status, as last read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    ledger: LedgerStatus,
+    paused: bool,
+    open_commands: u64,
+    outbox: OutboxSums,
+}
+
 /// The spool's account, or the last one that was read and why it is not of now.
-async fn ledger(spool: &Spool, last: &Mutex<LedgerStatus>) -> LedgerStatus {
+async fn ledger(spool: &Spool, last: &Mutex<Known>) -> Known {
     let why = match tokio::time::timeout(LEDGER, spool.snapshot()).await {
         Ok(Ok(snapshot)) => {
-            let now = ledger_status(&snapshot);
+            let now = Known {
+                ledger: ledger_status(&snapshot),
+                paused: snapshot.paused,
+                open_commands: snapshot.open_commands,
+                outbox: snapshot.outbox,
+            };
             last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&now);
             return now;
         }
@@ -156,7 +229,7 @@ async fn ledger(spool: &Spool, last: &Mutex<LedgerStatus>) -> LedgerStatus {
         Err(_) => format!("the spool has not answered for {LEDGER:?}; its disk is slow or hangs"),
     };
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    LedgerStatus { stale: Some(why), ..last }
+    Known { ledger: LedgerStatus { stale: Some(why), ..last.ledger }, ..last }
 }
 
 fn ledger_status(s: &Snapshot) -> LedgerStatus {

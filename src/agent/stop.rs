@@ -1,6 +1,6 @@
-//! Stopping in order, each step within its deadline: cameras → still → uploads → spool.
+//! Stopping in order, each step within its deadline: cameras → still → uploads → broker → spool.
 //!
-//! The deadlines add up to 18 s, below the unit's `TimeoutStopSec`. Whatever misses its deadline is
+//! The deadlines add up to 23 s, below the unit's `TimeoutStopSec`. Whatever misses its deadline is
 //! left behind: what was durable is found again, what was not is counted as refused or in hand.
 
 use std::sync::mpsc::TrySendError;
@@ -82,6 +82,7 @@ impl Agent {
     pub async fn stop(mut self) -> Status {
         self.stop_capture().await;
         self.stop_upload().await;
+        self.stop_link().await;
         self.tasks.shutdown().await;
         self.jobs.shutdown().await;
         let end = Instant::now() + SPOOL_END;

@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use tracing::{debug, info, info_span, warn};
 
-use super::{Ask, Choice, Counters, Settings, State, Watcher, count};
-use crate::account::{Account, Refusal};
+use super::events::Events;
+use super::{Ask, Choice, Counters, Settings, State, Wanted, Watcher, count};
+use crate::account::{Account, Fate, Refusal};
 use crate::backoff::Backoff;
 use crate::camera::{Camera, CameraError, OpenError, Source};
-use crate::clock::BootId;
+use crate::clock::{BootId, BootTime};
+use crate::contract::{Class, Trigger};
 use crate::firstpass::Observation;
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
-use crate::still::{Candidate, Order, Pick};
+use crate::still::{Asker, Candidate, Order, Pick};
 
 /// A frame is waited for in slices of this, so that a stop is seen soon.
 const SLICE: Duration = Duration::from_millis(250);
@@ -28,6 +30,9 @@ pub const REOPEN: Backoff = Backoff { base: Duration::from_secs(1), cap: Duratio
 
 /// Unusable frames in a row after which the camera is reopened.
 const MAX_SKIPS: u32 = 100;
+
+/// So many [`Wanted`]s are served at once; a further one waits in the channel, and with it who comes after.
+const MAX_WANTED: usize = 4;
 
 /// Frames after which a camera counts as steady: only then is its next loss a first one.
 const STEADY: u32 = 100;
@@ -113,6 +118,8 @@ pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
     let Settings { motion, analyse_fps, interval, .. } = settings.clone();
     let body = Body {
         watcher: Watcher::new(motion, analyse_fps, interval, &wiring.boot),
+        events: Events::new(&name),
+        wanted: Vec::new(),
         counters: counters.clone(),
         stop: stop.clone(),
         settings,
@@ -133,6 +140,9 @@ struct Body {
     counters: Arc<Counters>,
     stop: Arc<Stop>,
     watcher: Watcher,
+    events: Events,
+    /// Pictures that somebody wants of the next frames.
+    wanted: Vec<Wanted>,
     /// Losses since the camera was last steady.
     failures: u32,
     /// Pictures refused since the last that was not.
@@ -187,10 +197,11 @@ impl Body {
         self.finish(State::Stopped);
     }
 
-    fn finish(self, state: State) {
+    fn finish(mut self, state: State) {
         self.wiring.beat.idle();
         self.counters.set_state(state);
         self.refuse_asks();
+        self.events.close(&self.wiring.picks);
         (self.wiring.ended)();
     }
 
@@ -206,11 +217,14 @@ impl Body {
         }
         self.counters.set_state(State::Lost(why));
         self.refuse_asks();
+        self.events.hand_on(&self.wiring.picks);
         self.wiring.beat.idle();
         self.stop.wait(wait);
     }
 
-    fn refuse_asks(&self) {
+    /// Whoever wants a picture hears of it by the end of its teller.
+    fn refuse_asks(&mut self) {
+        self.wanted.clear();
         while let Ok(ask) = self.wiring.asks.try_recv() {
             if let Ask::Look(asker) = ask {
                 asker.answer(Err("the camera is not streaming".into()));
@@ -229,8 +243,8 @@ impl Body {
                 break over;
             }
         };
-        if let Some(Transition::Ended { event, .. }) = self.watcher.finish() {
-            debug!(%event, "Event ended with the camera.");
+        if let Some(ended) = self.watcher.finish() {
+            self.changed(&ended, None);
         }
         over
     }
@@ -256,6 +270,7 @@ impl Body {
         match camera.next_frame(SLICE) {
             Ok(frame) => {
                 self.arrived(stream, frame.sequence);
+                self.events.hand_on(&self.wiring.picks);
                 self.frame(stream, &frame)
             }
             Err(CameraError::Timeout(waited)) => {
@@ -309,47 +324,97 @@ impl Body {
                 count(&self.counters.motion);
             }
         }
-        match seen.step.as_ref().and_then(|step| step.change.as_ref()) {
-            Some(Transition::Began) => {
-                count(&self.counters.events);
-                debug!(event = seen.step.as_ref().and_then(|s| s.event.as_deref()), "Event began.");
-            }
-            Some(Transition::Ended { event, duration, why }) => {
-                debug!(%event, ?duration, why = why.name(), "Event ended.");
-            }
-            None => {}
+        if let Some(step) = &seen.step
+            && let Some(change) = &step.change
+        {
+            self.changed(change, step.event.clone().map(|event| (event, frame.captured)));
         }
-        self.show(frame);
+        self.listen(frame);
+        if !self.wanted.is_empty() {
+            self.take_wanted(frame, seen.observation.as_ref());
+        }
         if let Some(choice) = seen.choice.take() {
-            self.keep(frame, choice, seen.observation);
+            self.keep(frame, choice, seen.observation, None);
         }
         None
     }
 
-    /// Answers whoever wants to look.
-    fn show(&self, frame: &Frame<'_>) {
-        while let Ok(Ask::Look(ask)) = self.wiring.asks.try_recv() {
-            let show = Choice {
-                trigger: crate::contract::Trigger::Command,
-                class: crate::contract::Class::Best,
-                event: None,
-                reason: "asked for".into(),
-            };
-            let pick = Pick::Show(Box::new(self.candidate(frame, show, None)), ask);
-            drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
+    /// An event began, with the frame of this event and capture time, or ended.
+    fn changed(&mut self, change: &Transition, first: Option<(Arc<str>, BootTime)>) {
+        match change {
+            Transition::Began => {
+                count(&self.counters.events);
+                debug!(event = first.as_ref().map(|(event, _)| &**event), "Event began.");
+                if let Some((event, captured)) = first {
+                    self.events.began(event, captured);
+                }
+            }
+            Transition::Ended { event, duration, why } => {
+                debug!(%event, ?duration, why = why.name(), "Event ended.");
+                self.events.ended(*duration, why.name());
+                self.events.hand_on(&self.wiring.picks);
+            }
         }
     }
 
-    fn keep(&mut self, frame: &Frame<'_>, choice: Choice, seen: Option<Observation>) {
+    /// Hears whoever asks, in order, as long as there is room for one who wants pictures.
+    fn listen(&mut self, frame: &Frame<'_>) {
+        self.wanted.retain(Wanted::goes_on);
+        while self.wanted.len() < MAX_WANTED {
+            match self.wiring.asks.try_recv() {
+                Ok(Ask::Look(asker)) => self.show(frame, asker),
+                Ok(Ask::Keep(wanted)) => self.wanted.extend(Some(wanted).filter(Wanted::goes_on)),
+                Err(_) => break, // nobody asks, or nobody can any more
+            }
+        }
+    }
+
+    fn show(&self, frame: &Frame<'_>, asker: Asker) {
+        let show = asked_for(Trigger::Command);
+        let pick = Pick::Show(Box::new(self.candidate(frame, show, None)), asker);
+        drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
+    }
+
+    /// One picture of this frame for each who wants one.
+    fn take_wanted(&mut self, frame: &Frame<'_>, seen: Option<&Observation>) {
+        for mut wanted in std::mem::take(&mut self.wanted) {
+            self.keep(frame, asked_for(wanted.trigger), seen.cloned(), Some(&wanted));
+            wanted.count -= 1;
+            if wanted.count > 0 {
+                self.wanted.push(wanted);
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        frame: &Frame<'_>,
+        choice: Choice,
+        seen: Option<Observation>,
+        wanted: Option<&Wanted>,
+    ) {
         count(&self.counters.chosen);
-        let Some(token) = self.wiring.account.choose(frame.data.len() as u64) else {
+        if choice.event.is_some() {
+            self.events.chosen();
+        }
+        let Some(mut token) = self.wiring.account.choose(frame.data.len() as u64) else {
+            if let Some(wanted) = wanted {
+                wanted.teller.tell(Fate::Refused(Refusal::Busy));
+            }
             return self.refused();
         };
         let reason = choice.reason.clone();
-        let pick = Pick::One(Box::new(self.candidate(frame, choice, seen)), token);
-        match self.wiring.picks.try_send(pick) {
+        let mut candidate = self.candidate(frame, choice, seen);
+        if let Some(wanted) = wanted {
+            token.watch(wanted.teller.clone());
+            candidate.command.clone_from(&wanted.command);
+            candidate.order = wanted.order.clone();
+            candidate.said.clone_from(&wanted.said);
+        }
+        let command = candidate.command.clone();
+        match self.wiring.picks.try_send(Pick::One(Box::new(candidate), token)) {
             Ok(()) => {
-                debug!(reason, "Picture chosen.");
+                debug!(reason, command, "Picture chosen.");
                 if self.refused > 0 {
                     info!(refused = self.refused, "Pictures are taken again.");
                     self.refused = 0;
@@ -387,4 +452,9 @@ impl Body {
             class: choice.class,
         }
     }
+}
+
+/// The choice of a picture that somebody asked for.
+fn asked_for(trigger: Trigger) -> Choice {
+    Choice { trigger, class: Class::Best, event: None, reason: "asked for".into() }
 }

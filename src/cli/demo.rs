@@ -199,6 +199,7 @@ fn deps(path: &Path, clock: SystemClock) -> Deps {
         config: ConfigStatus { path: path.display().to_string(), ..ConfigStatus::default() },
         alarms: Vec::new(),
         open_camera: Arc::new(crate::camera::open),
+        mqtt: crate::mqtt::Tuning::default(),
     }
 }
 

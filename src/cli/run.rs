@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, ConfigErrors, EX_CONFIG, Loaded};
 use crate::identity;
 use crate::log;
+use crate::mqtt;
 use crate::status::{Alarm, ConfigStatus, Status};
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +78,7 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
         },
         alarms: alarms(&loaded),
         open_camera: Arc::new(camera::open),
+        mqtt: mqtt::Tuning::default(),
     };
     let mut agent = tokio::select! {
         agent = Agent::start(loaded.config.clone(), deps) => agent?,

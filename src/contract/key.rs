@@ -14,6 +14,11 @@
 //! template of one's own keeps its prefix, so that credentials limited to a prefix go on working. A
 //! template without any time field is used as it is.
 //!
+//! **Manifests.** The manifest of an event ([`Trigger::Manifest`]) has the key that a picture in its
+//! place would have, with `manifest` for `{trigger}` and `.json` for a final `.jpg` or `.jpeg`; where
+//! the name ends otherwise, `.json` is added. So what filters on the suffix of pictures never sees one.
+//! Its key may be [`MANIFEST_MORE`] bytes longer than that of any picture.
+//!
 //! Failure: nothing panics. A template in a trailer that cannot be read (it was checked when written)
 //! gives way to the default one.
 
@@ -25,15 +30,20 @@ use jiff::civil::DateTime;
 use sha2::{Digest, Sha256};
 
 pub use self::parse::TemplateError;
-use super::{Facts, calendar};
+use super::{Facts, Trigger, calendar};
 use crate::clock::WallTime;
 
 /// The template when none is configured.
 pub const DEFAULT_TEMPLATE: &str =
     "v1/{device}/{camera}/{yyyy}/{mm}/{dd}/{hhmmss.mmm}Z-{trigger}-{seq}-{sha16}.jpg";
 
-/// Longest key in bytes. Stores take 1024; the rest is room for what puts a prefix before keys.
+/// Longest key of a picture in bytes. Stores take 1024; the rest is room for manifests' suffix and for
+/// what puts a prefix before keys.
 pub const MAX_KEY: usize = 900;
+
+/// So much longer than [`MAX_KEY`] the key of a manifest may be: its suffix does not count in the check
+/// of templates, so that none which was right for pictures becomes wrong.
+pub const MANIFEST_MORE: usize = ".json".len();
 
 /// Longest site, tenant and label value in a key, in characters.
 const MAX_VALUE: usize = 64;
@@ -157,7 +167,17 @@ impl Default for KeyTemplate {
 #[must_use]
 pub fn key(facts: &Facts, wall: Option<WallTime>) -> String {
     let template = KeyTemplate::parse(&facts.key_template).unwrap_or_default();
-    template.render(facts, facts.wall.or(wall).and_then(calendar))
+    let key = template.render(facts, facts.wall.or(wall).and_then(calendar));
+    if facts.trigger == Trigger::Manifest { manifest(&key) } else { key }
+}
+
+/// The key of the manifest that stands in the place of this picture.
+fn manifest(key: &str) -> String {
+    // Keys are ASCII, so no lower-case letter is of another length.
+    let lower = key.to_ascii_lowercase();
+    let picture = [".jpg", ".jpeg"].iter().find(|suffix| lower.ends_with(*suffix));
+    let stem = &key[..key.len() - picture.map_or(0, |suffix| suffix.len())];
+    format!("{}.json", stem.trim_end_matches('.'))
 }
 
 impl Field {
@@ -484,6 +504,37 @@ mod tests {
             .prop_map(|pieces| pieces.concat() + "{seq}-{sha16}.jpg")
     }
 
+    #[test]
+    fn a_manifest_has_a_json_key_in_the_place_of_a_picture() {
+        let manifest = |template: &str, wall| {
+            key(&Facts { trigger: Trigger::Manifest, wall, ..with(template) }, None)
+        };
+        let wall = facts().wall;
+        let name = "00000042-abababababababab";
+        assert_eq!(
+            manifest(DEFAULT_TEMPLATE, wall),
+            format!("v1/porch-1/front/2026/11/22/101530.123Z-manifest-{name}.json")
+        );
+        assert_eq!(
+            manifest(DEFAULT_TEMPLATE, None),
+            format!("v1/porch-1/front/unsynced/0f3c9a52/{name}.json")
+        );
+        for (suffix, expected) in [
+            (".jpeg", ".json"),
+            (".JPG", ".json"),
+            ("", ".json"),
+            (".", ".json"),
+            (".bin", ".bin.json"),
+            ("jpg", "jpg.json"),
+            (".jpg.jpg", ".jpg.json"),
+            ("/.jpg", "/.json"),
+        ] {
+            let template = format!("{{event}}/{{trigger}}/{{seq}}-{{sha16}}{suffix}");
+            let expected = format!("0f3c9a52-1d4c/manifest/{name}{expected}");
+            assert_eq!(manifest(&template, wall), expected);
+        }
+    }
+
     fn is_sound(key: &str) -> bool {
         key.len() <= MAX_KEY
             && key.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c))
@@ -516,7 +567,11 @@ mod tests {
             let wall = walls.1.map(WallTime);
             let made = key(&facts, wall);
             prop_assert!(is_sound(&made), "{} gave {}", template, made);
-            prop_assert_eq!(key(&facts.clone(), wall), made);
+            prop_assert_eq!(key(&facts.clone(), wall), made.clone());
+            facts.trigger = Trigger::Manifest;
+            let sheet = key(&facts, wall);
+            prop_assert!(sheet.ends_with(".json") && sheet.len() <= MAX_KEY + MANIFEST_MORE);
+            prop_assert!(is_sound(&sheet[..sheet.len().min(MAX_KEY)]), "{} gave {}", template, sheet);
         }
 
         #[test]

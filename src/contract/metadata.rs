@@ -7,8 +7,9 @@
 //! Invariants: names are `[a-z0-9-]`, values `[A-Za-z0-9._:-]` and never empty (no space and no comma:
 //! proxies fold those, and then the signature is wrong), each name once, sorted by name. Names, values
 //! and an 11 byte prefix (`x-amz-meta-`) for each come to at most [`MAX_BYTES`]: every value has a
-//! longest length, and what operators may add freely is left out when there is no room, labels first,
-//! the last in the alphabet first. Everything of the contract itself always fits.
+//! longest length, and what may be added freely is left out when there is no room: first what detectors
+//! said besides (`meta-*`), then labels, of each the last in the alphabet first. So no program on the
+//! device can push out what its operator set. Everything of the contract itself always fits.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +23,21 @@ pub const MAX_BYTES: usize = 2048;
 /// Counted for each name: `x-amz-meta-` and its kin are 11 bytes long.
 const PREFIX: usize = 11;
 
-/// Longest name and value that come from outside; the fixed ones are shorter.
+/// Longest name and value that come from outside; the fixed names are shorter.
 const MAX_NAME: usize = 64;
 const MAX_VALUE: usize = 128;
 
-/// Names from [`Facts::meta`] that belong to the contract and are never left out.
-const FIXED: [&str; 5] = ["agent", "motion-box", "motion-score", "sharpness", "site"];
+/// Names from [`Facts::meta`] that belong to the contract and are never left out, with the longest
+/// value of each. Six boxes of the largest picture are 143 characters.
+const FIXED: [(&str, usize); 7] = [
+    ("agent", 64),
+    ("motion-box", 32),
+    ("motion-score", 16),
+    ("sharpness", 16),
+    ("site", MAX_VALUE),
+    ("trigger-boxes", 143),
+    ("trigger-label", 64),
+];
 
 /// How the capture time is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +101,7 @@ struct Fields(BTreeMap<String, String>);
 
 impl Fields {
     fn set(&mut self, name: &str, value: &str) {
-        self.0.insert(name.into(), clean_value(value));
+        self.0.insert(name.into(), clean_value(value, MAX_VALUE));
     }
 
     fn capture(&mut self, facts: &Facts, wall: Option<WallTime>) {
@@ -117,22 +127,21 @@ impl Fields {
         if let Some(command) = &facts.command {
             self.set("command", command);
         }
-        for name in FIXED {
+        for (name, longest) in FIXED {
             if let Some(value) = facts.meta.get(name) {
-                self.set(name, value);
+                self.0.insert(name.into(), clean_value(value, longest));
             }
         }
     }
 
-    /// Adds labels and whatever else operators set, as far as there is room. What the contract names
-    /// cannot be overwritten.
+    /// Adds labels and whatever else operators and detectors set, as far as there is room. What the
+    /// contract names cannot be overwritten.
     fn add_free(&mut self, facts: &Facts) {
         let mut free = BTreeMap::new();
         for (name, value) in &facts.meta {
             let name = clean_name(name);
             if !reserved(&name) {
-                // Labels give way first: `true` sorts last.
-                free.insert((name.starts_with("label-"), name), clean_value(value));
+                free.insert((rank(&name), name), clean_value(value, MAX_VALUE));
             }
         }
         let mut total = self.reserved_bytes();
@@ -161,6 +170,15 @@ impl Fields {
     }
 }
 
+/// Who gives way: the highest first.
+fn rank(name: &str) -> u8 {
+    match name {
+        _ if name.starts_with("meta-") => 2,
+        _ if name.starts_with("label-") => 1,
+        _ => 0,
+    }
+}
+
 /// Names that only the contract gives.
 fn reserved(name: &str) -> bool {
     const OWN: [&str; 15] = [
@@ -180,13 +198,12 @@ fn reserved(name: &str) -> bool {
         "stamp",
         "trigger",
     ];
-    OWN.contains(&name) || FIXED.contains(&name)
+    OWN.contains(&name) || FIXED.iter().any(|(fixed, _)| *fixed == name)
 }
 
-fn clean_value(value: &str) -> String {
+fn clean_value(value: &str, longest: usize) -> String {
     let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
-    let out: String =
-        value.chars().take(MAX_VALUE).map(|c| if right(c) { c } else { '-' }).collect();
+    let out: String = value.chars().take(longest).map(|c| if right(c) { c } else { '-' }).collect();
     if out.is_empty() { "-".into() } else { out }
 }
 
@@ -299,6 +316,30 @@ mod tests {
     }
 
     #[test]
+    fn what_detectors_say_gives_way_before_labels_and_what_they_saw_never_does() {
+        let mut facts = facts();
+        facts.meta.insert("trigger-label".into(), "person".into());
+        facts.meta.insert("trigger-boxes".into(), ["65500-65500-65500-65500"; 6].join(":"));
+        for letter in 'a'..='f' {
+            facts.meta.insert(format!("label-{letter}"), "v".repeat(100));
+            facts.meta.insert(format!("meta-{letter}"), "v".repeat(100));
+        }
+        let all = metadata(&facts, None);
+        let count = |start: &str| all.iter().filter(|(n, _)| n.starts_with(start)).count();
+        assert_eq!(count("label-"), 6);
+        let told: String = all.iter().filter_map(|(n, _)| n.strip_prefix("meta-")).collect();
+        assert!(!told.is_empty() && told.len() < 6 && "abcdef".starts_with(&told), "{told}");
+        assert_eq!(get(&all, "trigger-label"), Some("person"));
+        assert_eq!(get(&all, "trigger-boxes").unwrap().split(':').count(), 6);
+        assert!(bytes(&all) <= MAX_BYTES);
+        // Labels alone take the room of all that detectors say.
+        for letter in 'g'..='z' {
+            facts.meta.insert(format!("label-{letter}"), "v".repeat(100));
+        }
+        assert!(metadata(&facts, None).iter().all(|(name, _)| !name.starts_with("meta-")));
+    }
+
+    #[test]
     fn operators_cannot_overwrite_the_contract() {
         let mut facts = facts();
         facts.meta.insert("device".into(), "other".into());
@@ -330,10 +371,11 @@ mod tests {
                 meta,
                 ..facts()
             };
-            for name in FIXED {
+            for (name, _) in FIXED {
                 facts.meta.insert(name.into(), grow(5));
             }
             facts.meta.insert("label-x".into(), grow(6));
+            facts.meta.insert("meta-x".into(), grow(6));
             let wall = walls.1.map(WallTime);
             let all = metadata(&facts, wall);
             prop_assert!(bytes(&all) <= MAX_BYTES, "{} bytes", bytes(&all));

@@ -17,7 +17,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,14 @@ pub(super) fn wall_of(facts: &Facts, offset_ns: Option<i64>) -> Option<WallTime>
     facts.wall.or_else(|| wall_at(facts.captured, offset_ns?))
 }
 
+/// CLOCK_BOOTTIME, which goes on while the machine is suspended.
+fn read_boottime() -> BootTime {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(t.tv_nsec).unwrap_or(0);
+    BootTime(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
 fn wall_at(captured: BootTime, offset_ns: i64) -> Option<WallTime> {
     let captured = i64::try_from(captured.0).ok()?;
     Some(WallTime(captured.checked_add(offset_ns)?.div_euclid(1_000_000)))
@@ -97,8 +105,8 @@ pub(super) struct Boots {
     earlier: HashMap<BootId, Record>,
     /// The newest trusted time of an earlier boot, and which.
     floor: Option<(WallTime, BootId)>,
-    /// When this was opened, by the time since boot and by a clock that can be read here.
-    opened: (BootTime, Instant),
+    /// When this was opened, as told and as read here: tests tell a boot of their own.
+    opened: (BootTime, BootTime),
 }
 
 impl Boots {
@@ -115,7 +123,7 @@ impl Boots {
             current: Record::new(boot),
             earlier: HashMap::new(),
             floor: None,
-            opened: (now, Instant::now()),
+            opened: (now, read_boottime()),
         };
         boots.floor = boots.earlier_floor()?;
         match boots.read(&boots.current.boot) {
@@ -171,14 +179,30 @@ impl Boots {
         Ok(true)
     }
 
+    /// Time since this boot began.
+    pub(super) fn now(&self) -> BootTime {
+        let (told, read) = self.opened;
+        told + read_boottime().since(read)
+    }
+
+    /// The wall time, where it is trusted.
+    pub(super) fn wall_now(&self) -> Option<WallTime> {
+        wall_at(self.now(), self.current.offset_ns?)
+    }
+
+    /// Is a picture's wall time, and with it its key, decided?
+    pub(super) fn is_decided(&self, facts: &Facts) -> bool {
+        let open = facts.boot == self.current.boot && self.current.waits(facts.seq);
+        facts.wall.is_some() || !open
+    }
+
     /// The newest wall time that any boot trusted, as far as it was written down.
     pub(super) fn newest_wall(&self) -> Option<WallTime> {
         self.floor.as_ref().map(|(wall, _)| *wall).max(self.current.newest_wall)
     }
 
     fn floor_by(&self, offset_ns: i64, source: &str) -> Option<WallTime> {
-        let (at, since) = self.opened;
-        let wall = wall_at(at + since.elapsed(), offset_ns)?;
+        let wall = wall_at(self.now(), offset_ns)?;
         (source != TrustSource::Store.name() && wall >= build_time()).then_some(wall)
     }
 

@@ -8,19 +8,29 @@
 //! Owned by the spool's thread. Every error is handed up; [`DbError::Corrupt`] asks for a rebuild,
 //! anything else for a reopening.
 
+mod commands;
+mod events;
+mod follow;
+mod outbox;
 mod rows;
+mod words;
 
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
 use self::rows::{Filler, drop_rows, settle_one};
+pub use self::words::Moment;
+pub(super) use self::words::{
+    ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
+};
 use super::Loss;
 use crate::clock::{BootId, BootTime, WallTime};
 use crate::contract::Class;
 
 /// Version of the schema, in `PRAGMA user_version`; each migration makes the next one of it.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// What a version's file says is frozen.
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 /// Rows handed out at a time.
 pub(super) const PAGE: usize = 64;
 
@@ -63,90 +73,6 @@ impl From<rusqlite::Error> for DbError {
 
 type Result<T> = std::result::Result<T, DbError>;
 
-/// What is to become of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Queued, but its wall time is not decided.
-    Waiting = 0,
-    /// Queued.
-    Ready = 1,
-    /// Set aside.
-    Quarantined = 2,
-    /// Stored or lost: its file is to be removed, then its row.
-    Done = 3,
-}
-
-/// A kept picture, as its trailer tells it.
-#[derive(Clone, Debug)]
-pub(super) struct NewItem {
-    pub(super) seq: u64,
-    pub(super) state: State,
-    pub(super) camera: String,
-    pub(super) class: Class,
-    pub(super) boot: BootId,
-    pub(super) bytes: u64,
-    /// Why it is quarantined from the start.
-    pub(super) outcome: Option<&'static str>,
-}
-
-/// How a picture's time in the queue ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Stored,
-    Lost(Loss),
-    /// Set aside, for these reasons.
-    Quarantined(String),
-}
-
-/// A queued or quarantined picture.
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) seq: u64,
-    pub(super) class: Class,
-    pub(super) bytes: u64,
-    pub(super) attempts: u32,
-    pub(super) boot: BootId,
-}
-
-/// A moment, by all clocks there are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// In which boot.
-    pub boot: BootId,
-    /// CLOCK_BOOTTIME.
-    pub at: BootTime,
-    /// The wall time, where it was trusted.
-    pub wall: Option<WallTime>,
-}
-
-/// A new ledger's first row.
-#[derive(Clone, Debug)]
-pub(super) struct Ledger {
-    pub(super) spool: String,
-    pub(super) generation: u64,
-    pub(super) began: Moment,
-    pub(super) high_seq: u64,
-}
-
-/// The account of one class, over all cameras.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ClassTotals {
-    /// Pictures that were ever durable.
-    pub(super) kept: u64,
-    /// Pictures that a store has.
-    pub(super) stored: u64,
-    /// Pictures on their way.
-    pub(super) queued: u64,
-    /// Pictures set aside.
-    pub(super) quarantined: u64,
-    /// Pictures given up.
-    pub(super) lost: u64,
-    /// Bytes of the queued pictures' files.
-    pub(super) queued_bytes: u64,
-    /// Bytes of the quarantined pictures' files.
-    pub(super) quarantined_bytes: u64,
-}
-
 /// The index.
 #[derive(Debug)]
 pub(super) struct Db {
@@ -175,6 +101,11 @@ impl Db {
                 ledger.began.wall.map(|w| w.0),
                 signed(ledger.high_seq)
             ],
+        )?;
+        // Acknowledgements may yet come for messages of the ledger before: their numbers stay theirs.
+        tx.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)",
+            [signed(ledger.generation.saturating_sub(1) << 32)],
         )?;
         fill(&mut Filler { tx: &tx })?;
         tx.commit()?;
@@ -224,18 +155,27 @@ impl Db {
         })
     }
 
-    /// Ends pictures' time in the queue, durably; those that are not in it any more are left alone.
-    /// Gives the sequence numbers whose files are now to be removed.
-    pub(super) fn settle(&mut self, ends: &[(u64, End)], forget: &[u64]) -> Result<Vec<u64>> {
+    /// Ends pictures' time in the queue, durably, and what follows them; those that are not in it any
+    /// more are left alone. `now` dates what is told of it.
+    pub(super) fn settle(
+        &mut self,
+        ends: &[(u64, End)],
+        forget: &[u64],
+        now: Option<WallTime>,
+    ) -> Result<Settled> {
         self.transact(Sync::Full, |tx| {
             drop_rows(tx, forget)?;
-            let mut gone = Vec::new();
+            let mut settled = Settled::default();
             for (seq, end) in ends {
-                if settle_one(tx, *seq, end)? && !matches!(end, End::Quarantined(_)) {
-                    gone.push(*seq);
+                if !settle_one(tx, *seq, end)? {
+                    continue;
+                }
+                settled.put |= follow::end(tx, *seq, end, now)?;
+                if !matches!(end, End::Quarantined(_)) {
+                    settled.gone.push(*seq);
                 }
             }
-            Ok(gone)
+            Ok(settled)
         })
     }
 

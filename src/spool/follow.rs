@@ -113,6 +113,8 @@ pub struct NewCommand {
     pub tell: Vec<Address>,
     /// Its effect, where that is a row; then it ends with its acceptance.
     pub effect: Option<RowEffect>,
+    /// How many pictures it asks for: an interrupted one ends well where so many were kept.
+    pub pictures: u32,
 }
 
 /// What became of a command that was to be written down.

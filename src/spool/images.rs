@@ -11,6 +11,8 @@
 //! Meanwhile pictures are still written and acknowledged (the next recovery adopts them), nothing is
 //! lent out, and outcomes wait in memory, bounded by what was in flight.
 
+mod events;
+mod follow;
 mod group;
 mod index;
 mod room;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
+use self::follow::Followed;
 pub(super) use self::group::group_len;
 use self::index::REOPEN;
 use super::boots::Boots;
@@ -29,7 +32,7 @@ use super::db::{ClassTotals, Db, End, Item, PAGE};
 use super::files::{DIR_SHIFT, SEQ_END};
 use super::loans::{Loans, Warm};
 use super::recover::{self, Context};
-use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Snapshot, claim};
+use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Receipt, Snapshot, claim};
 
 /// How long a picture rests that could not be found while it should be there.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -59,6 +62,17 @@ pub(super) struct Images {
     adopted: u64,
     /// Something became claimable.
     news: bool,
+    followed: Followed,
+}
+
+/// What became of a claimed picture, as told.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) seq: u64,
+    pub(super) outcome: Outcome,
+    pub(super) retry_after: Option<Duration>,
+    /// What is known of a stored one.
+    pub(super) receipt: Option<Box<Receipt>>,
 }
 
 impl Images {
@@ -71,7 +85,7 @@ impl Images {
         let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), cx.now.at, found.high + 1)
             .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
         let ledger = found.db.ledger()?;
-        let opened = Opened {
+        let mut opened = Opened {
             next_seq: found.high + 1,
             adopted: found.adopted,
             torn: found.torn,
@@ -79,6 +93,7 @@ impl Images {
             rebuilt: found.rebuilt,
             generation: ledger.generation,
             newest_wall: boots.newest_wall(),
+            interrupted: 0,
         };
         let now = Instant::now();
         let mut images = Self {
@@ -99,8 +114,10 @@ impl Images {
             waiting_since: None,
             adopted: found.adopted,
             news: false,
+            followed: Followed::default(),
         };
         images.take_over(found)?;
+        opened.interrupted = images.interrupt()?;
         Ok((images, opened))
     }
 
@@ -111,22 +128,30 @@ impl Images {
 
     /// When there is something to do without being asked.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let stuck = self.index.is_none() || !self.unsettled.is_empty();
-        [self.loans.next_due(), stuck.then_some(self.reopen_at)].into_iter().flatten().min()
+        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.news |= self.loans.wake(now);
-        if now >= self.reopen_at && (self.index.is_none() || !self.unsettled.is_empty()) {
+        if now >= self.reopen_at && self.is_stuck() {
             self.settle(Vec::new());
+            self.do_held();
         }
+    }
+
+    /// Is there something to do for which the index has to be open again?
+    fn is_stuck(&self) -> bool {
+        self.index.is_none() || !self.unsettled.is_empty() || self.followed.holds()
     }
 
     /// Lends out the newest or oldest picture that may be claimed.
     pub(super) fn claim(&mut self, order: Order) -> Option<claim::Parts> {
-        if !self.unsettled.is_empty() {
+        if !self.unsettled.is_empty() || self.followed.paused {
             return None;
         }
         let item = self.next_free(order)?;
@@ -146,15 +171,15 @@ impl Images {
     }
 
     /// Takes outcomes: ends first, in one durable transaction; then attempts and rests.
-    pub(super) fn finish(&mut self, outcomes: Vec<(u64, Outcome, Option<Duration>)>) {
+    pub(super) fn finish(&mut self, outcomes: Vec<Told>) {
         let (mut ends, mut refused) = (Vec::new(), Vec::new());
-        for (seq, outcome, retry_after) in outcomes {
+        for Told { seq, outcome, retry_after, receipt } in outcomes {
             if !self.loans.is_lent(seq) && outcome != Outcome::Stored {
                 debug!(seq, ?outcome, "An outcome came for a picture that is not lent out.");
                 continue;
             }
             match outcome {
-                Outcome::Stored => ends.push((seq, End::Stored)),
+                Outcome::Stored => ends.push((seq, End::Stored(receipt))),
                 Outcome::Lost(loss) if loss != Loss::Missing || self.is_missing(seq) => {
                     warn!(seq, reason = loss.name(), "A kept picture is lost.");
                     ends.push((seq, End::Lost(loss)));
@@ -205,8 +230,10 @@ impl Images {
 
     /// One consistent reading; `None` while the index is down.
     pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
-        let (ledger, totals, lost) =
-            self.with_db(|db| Ok((db.ledger()?, db.totals()?, db.losses()?)))?;
+        let (ledger, totals, lost, outbox, open_commands) = self.with_db(|db| {
+            let (outbox, open_commands) = (db.outbox_sums()?, db.open_commands()?);
+            Ok((db.ledger()?, db.totals()?, db.losses()?, outbox, open_commands))
+        })?;
         let (in_flight, resting) = self.loans.counts();
         let sum = |f: fn(&ClassTotals) -> u64| totals.iter().map(f).sum::<u64>();
         Some(Snapshot {
@@ -226,9 +253,9 @@ impl Images {
             high_seq: ledger.high_seq,
             generation: ledger.generation,
             began: ledger.began,
-            paused: false,
-            outbox: Default::default(),
-            open_commands: 0,
+            paused: self.followed.paused,
+            outbox,
+            open_commands,
         })
     }
 
@@ -237,6 +264,7 @@ impl Images {
         if !self.unsettled.is_empty() {
             self.settle(Vec::new());
         }
+        self.do_held();
         let forget = self.forget.clone();
         if self.with_db(|db| db.forget(&forget)).is_some() {
             self.forgot();
@@ -252,17 +280,18 @@ impl Images {
     fn settle(&mut self, ends: Vec<(u64, End)>) {
         self.unsettled.extend(ends);
         let ends = std::mem::take(&mut self.unsettled);
-        let forget = self.forget.clone();
-        let Some(gone) = self.with_db(|db| db.settle(&ends, &forget)) else {
+        let (forget, now) = (self.forget.clone(), self.boots.wall_now());
+        let Some(settled) = self.with_db(|db| db.settle(&ends, &forget, now)) else {
             self.unsettled = ends;
             return;
         };
+        self.followed.mail |= settled.put;
         self.forgot();
         for (seq, _) in &ends {
             self.loans.end(*seq, None);
             self.warm.forget(*seq);
         }
-        self.remove_files(gone);
+        self.remove_files(settled.gone);
     }
 
     fn rest(&mut self, seq: u64, retry_after: Option<Duration>) {

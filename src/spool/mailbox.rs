@@ -1,7 +1,8 @@
 //! What waits for the spool's thread: pictures, calls, and claims that came back.
 //!
-//! Three lanes behind one lock, because each has its own bound and its own manners. Pictures are never
-//! waited for: when their lane is full they are refused. Calls take a permit first, so an async caller
+//! Four lanes behind one lock, because each has its own bound and its own manners. Pictures are never
+//! waited for: when their lane is full they are refused. Events' ends go beside them, and come out behind
+//! the last picture that was handed over before. Calls take a permit first, so an async caller
 //! waits for its turn without blocking its thread. Claims coming back are bounded by the claims that
 //! went out, and so can always be put down, even from a destructor.
 
@@ -12,13 +13,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::claim::Claim;
+use super::follow::{Acceptance, Conclusion, DueEvent, Message, NewCommand, Queued};
+use super::images::Told;
 use super::images::group_len;
-use super::{Order, Outcome, Snapshot};
+use super::{Order, Snapshot};
 use crate::account::Refusal;
-use crate::still::Shot;
+use crate::still::{EventEnd, Shot};
 
 /// Pictures that may wait; the budget in hand ends far sooner, but for the tiniest of pictures.
 pub(super) const SHOTS: usize = 256;
+/// Events' ends that may wait; there are fewer than pictures.
+const ENDS: usize = 256;
 /// Calls that may wait.
 pub(super) const CALLS: usize = 64;
 
@@ -26,7 +31,13 @@ pub(super) const CALLS: usize = 64;
 #[derive(Debug)]
 pub(super) enum Call {
     Claim(Vec<Order>, oneshot::Sender<Vec<Claim>>),
-    Finish(u64, Outcome, Option<Duration>, oneshot::Sender<()>),
+    Finish(Told, oneshot::Sender<()>),
+    Conclude(String, Conclusion, oneshot::Sender<()>),
+    Accept(NewCommand, oneshot::Sender<Option<Acceptance>>),
+    Post(Vec<Message>, oneshot::Sender<bool>),
+    Outbox(u64, usize, oneshot::Sender<Option<Vec<Queued>>>),
+    Arrived(Vec<u64>, oneshot::Sender<bool>),
+    DueEvents(oneshot::Sender<Option<Vec<DueEvent>>>),
     Snapshot(oneshot::Sender<Option<Snapshot>>),
     SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),
     GiveUpWaiting(oneshot::Sender<std::io::Result<()>>),
@@ -41,6 +52,8 @@ pub(super) struct Work {
     pub(super) returned: Vec<(u64, u64)>,
     /// One group.
     pub(super) shots: Vec<Shot>,
+    /// Events that are over with it.
+    pub(super) ends: Vec<EventEnd>,
     /// Pictures handed over and pictures taken, this turn's included.
     pub(super) shots_in: u64,
     pub(super) shots_out: u64,
@@ -51,6 +64,8 @@ pub(super) struct Work {
 #[derive(Debug, Default)]
 struct Lanes {
     shots: VecDeque<Shot>,
+    /// Each with how many pictures were handed over before it.
+    ends: VecDeque<(u64, EventEnd)>,
     calls: VecDeque<(Call, OwnedSemaphorePermit)>,
     returned: Vec<(u64, u64)>,
     shots_in: u64,
@@ -78,6 +93,18 @@ impl Mailbox {
             lanes.shots.push_back(shot);
             self.ready.notify_one();
         }
+    }
+
+    /// Hands over an event's end; whether it was taken.
+    pub(super) fn put_end(&self, end: EventEnd) -> bool {
+        let mut lanes = self.lock();
+        let taken = !lanes.closed && lanes.ends.len() < ENDS;
+        if taken {
+            let before = lanes.shots_in;
+            lanes.ends.push_back((before, end));
+            self.ready.notify_one();
+        }
+        taken
     }
 
     /// Hands over a call; it is dropped, and its answer with it, where nobody will take it.
@@ -132,8 +159,11 @@ impl Mailbox {
         let sizes = lanes.shots.iter().map(|shot| (shot.facts.seq, shot.bytes.len() as u64));
         let group = group_len(sizes, max_bytes);
         lanes.shots_out += group as u64;
+        let out = lanes.shots_out;
+        let over = lanes.ends.partition_point(|(before, _)| *before <= out);
         Work {
             over: lanes.closed && lanes.shots.is_empty() && lanes.calls.is_empty(),
+            ends: lanes.ends.drain(..over).map(|(_, end)| end).collect(),
             calls: lanes.calls.drain(..).collect(),
             returned: lanes.returned.drain(..).collect(),
             shots: lanes.shots.drain(..group).collect(),
@@ -149,8 +179,8 @@ impl Mailbox {
 
 impl Lanes {
     fn is_idle(&self) -> bool {
-        let empty = self.shots.is_empty() && self.calls.is_empty() && self.returned.is_empty();
-        empty && !self.closed
+        let empty = self.shots.is_empty() && self.ends.is_empty() && self.calls.is_empty();
+        empty && self.returned.is_empty() && !self.closed
     }
 }
 

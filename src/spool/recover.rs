@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
 
-use super::db::{Db, DbError, Ledger, Moment, NewItem, State};
+use super::db::{Db, DbError, Follow, Ledger, Moment, NewItem, Part, State};
 use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
 use crate::clock::BootId;
-use crate::contract::{Class, Facts};
+use crate::contract::{Class, Facts, Trigger};
 use crate::health::Beat;
 
 /// How far a rebuilt ledger skips: more pictures than can have come and gone unseen.
@@ -111,6 +111,7 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     done.db.totals()?;
     done.db.waiting()?;
     done.db.losses()?;
+    done.db.check_followed()?;
     done.high = done.high.max(known_high.unwrap_or(0));
     Ok(done)
 }
@@ -141,7 +142,18 @@ pub(super) fn row_of(facts: &Facts, file_len: u64, now: &Moment) -> NewItem {
         boot: facts.boot.clone(),
         bytes: file_len,
         outcome: None,
+        follow: follow_of(facts),
     }
+}
+
+fn follow_of(facts: &Facts) -> Option<Follow> {
+    let closing = facts.event_final || facts.trigger == Trigger::Manifest;
+    let event = facts.event.clone().map(|event| match closing {
+        true => Part::Closing(event),
+        false => Part::One(event, facts.captured),
+    });
+    let command = facts.command.clone();
+    (command.is_some() || event.is_some()).then_some(Follow { command, event })
 }
 
 fn open_or_rebuild(cx: &Context, known_high: Option<u64>) -> Result<(Db, bool)> {
@@ -282,6 +294,7 @@ fn found(
         boot: cx.now.boot.clone(),
         bytes,
         outcome: Some(why),
+        follow: None,
     })
 }
 

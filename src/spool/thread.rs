@@ -1,7 +1,7 @@
 //! The thread that owns every file and every row.
 //!
-//! Each turn takes what came: claims given back, calls, and one group of pictures. Outcomes of one turn
-//! are committed together. It is idle while it waits and busy otherwise, within [`DEADLINE`] a turn. It
+//! Each turn takes what came: claims given back, calls, one group of pictures, and the ends of events all
+//! of whose pictures are written. Outcomes of one turn are committed together, and so are conclusions. It is idle while it waits and busy otherwise, within [`DEADLINE`] a turn. It
 //! ends when the mailbox is closed and empty, after everything it was given is durable.
 
 use std::fs::File;
@@ -24,6 +24,8 @@ pub(super) struct Worker {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) max_bytes: u64,
     pub(super) changed: watch::Sender<u64>,
+    /// Told when something was put into the outbox.
+    pub(super) mail: watch::Sender<u64>,
     pub(super) beat: Beat,
     /// Held for as long as the thread lives.
     pub(super) lock: File,
@@ -57,12 +59,16 @@ impl Worker {
             self.answer(calls, work.shots_in, &mut flushes);
             drop(permits);
             self.images.write(work.shots);
+            self.images.end_events(work.ends);
             let out = work.shots_out;
             for (_, reply) in flushes.extract_if(.., |(target, _)| *target <= out) {
                 reply.send(()).ok(); // whoever asked may have gone
             }
             if self.images.take_news() {
                 self.changed.send_modify(|n| *n = n.wrapping_add(1));
+            }
+            if self.images.take_mail() {
+                self.mail.send_modify(|n| *n = n.wrapping_add(1));
             }
             if work.over {
                 break;
@@ -83,7 +89,8 @@ impl Worker {
         shots_in: u64,
         flushes: &mut Vec<(u64, oneshot::Sender<()>)>,
     ) {
-        let (mut outcomes, mut told, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outcomes, mut conclusions) = (Vec::new(), Vec::new());
+        let (mut told, mut others) = (Vec::new(), Vec::new());
         for call in calls {
             match call {
                 Call::Claim(orders, reply) => {
@@ -91,27 +98,47 @@ impl Worker {
                     let claims = claims.map(|c| Claim::new(c, Arc::clone(&self.mailbox))).collect();
                     reply.send(claims).ok();
                 }
-                Call::Finish(seq, outcome, retry_after, reply) => {
-                    outcomes.push((seq, outcome, retry_after));
+                Call::Finish(outcome, reply) => {
+                    outcomes.push(outcome);
+                    told.push(reply);
+                }
+                Call::Conclude(id, conclusion, reply) => {
+                    conclusions.push((id, conclusion));
                     told.push(reply);
                 }
                 other => others.push(other),
             }
         }
         self.images.finish(outcomes);
+        if !conclusions.is_empty() {
+            self.images.conclude(conclusions);
+        }
         for reply in told {
             reply.send(()).ok();
         }
         for call in others {
             match call {
-                Call::Snapshot(reply) => drop(reply.send(self.images.snapshot())),
-                Call::SetOffset(offset_ns, source, reply) => {
-                    reply.send(self.images.set_offset(offset_ns, &source)).ok();
-                }
-                Call::GiveUpWaiting(reply) => drop(reply.send(self.images.give_up_waiting())),
                 Call::Flush(reply) => flushes.push((shots_in, reply)),
-                Call::Claim(..) | Call::Finish(..) => {} // answered above
+                other => self.answer_one(other),
             }
+        }
+    }
+
+    fn answer_one(&mut self, call: Call) {
+        let images = &mut self.images;
+        match call {
+            Call::Accept(command, reply) => drop(reply.send(images.accept(&command))),
+            Call::Post(messages, reply) => drop(reply.send(images.post(&messages))),
+            Call::Outbox(above, most, reply) => drop(reply.send(images.outbox(above, most))),
+            Call::Arrived(ids, reply) => drop(reply.send(images.arrived(&ids))),
+            Call::DueEvents(reply) => drop(reply.send(images.due_events())),
+            Call::Snapshot(reply) => drop(reply.send(images.snapshot())),
+            Call::SetOffset(offset_ns, source, reply) => {
+                reply.send(images.set_offset(offset_ns, &source)).ok();
+            }
+            Call::GiveUpWaiting(reply) => drop(reply.send(images.give_up_waiting())),
+            // Answered together, above.
+            Call::Claim(..) | Call::Finish(..) | Call::Conclude(..) | Call::Flush(_) => {}
         }
     }
 }

@@ -52,6 +52,15 @@ pub struct Planes {
     subsamp: Subsamp,
 }
 
+/// One of the planes, row by row without padding.
+pub(super) struct Plane<S> {
+    pub(super) samples: S,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// So many of its samples, across and down, are the picture's; the others only fill it up.
+    pub(super) share: (f64, f64),
+}
+
 impl Default for Planes {
     fn default() -> Self {
         Self { samples: Vec::new(), width: 0, height: 0, subsamp: Subsamp::Sub2x2 }
@@ -93,6 +102,43 @@ impl Planes {
     fn as_image(&self) -> YuvImage<&[u8]> {
         let Self { samples, width, height, subsamp } = self;
         YuvImage { pixels: samples, width: *width, align: 1, height: *height, subsamp: *subsamp }
+    }
+
+    /// Each plane: luma, and chroma where there is any.
+    pub(super) fn each(&self) -> impl Iterator<Item = Plane<&[u8]>> {
+        let mut rest = self.samples.as_slice();
+        self.sides().map(move |(width, height, share)| {
+            let (samples, behind) = rest.split_at(width * height);
+            rest = behind;
+            Plane { samples, width, height, share }
+        })
+    }
+
+    /// The same, to write into.
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = Plane<&mut [u8]>> {
+        let sides = self.sides();
+        let mut rest = self.samples.as_mut_slice();
+        sides.map(move |(width, height, share)| {
+            let (samples, behind) = std::mem::take(&mut rest).split_at_mut(width * height);
+            rest = behind;
+            Plane { samples, width, height, share }
+        })
+    }
+
+    /// Width and height of each plane, and how many of their samples are the picture's.
+    fn sides(&self) -> impl Iterator<Item = (usize, usize, (f64, f64))> + use<> {
+        let shape = self.as_image();
+        let ((width, height), (c_width, c_height)) = (shape.y_size(), shape.uv_size());
+        let (x, y) = (self.width as f64, self.height as f64);
+        let (step_x, step_y) = self.subsamp.size();
+        let chroma = (c_width, c_height, (x / step_x as f64, y / step_y as f64));
+        let count = if self.subsamp == Subsamp::Gray { 1 } else { 3 };
+        [(width, height, (x, y)), chroma, chroma].into_iter().take(count)
+    }
+
+    /// How pixels share chroma samples.
+    pub(super) fn subsamp(&self) -> Subsamp {
+        self.subsamp
     }
 
     /// Blackens the pixels `from..to` of row `y`, and every chroma sample that has a part in them.

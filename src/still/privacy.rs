@@ -14,12 +14,14 @@ use super::encode::Planes;
 use crate::firstpass::Polygon;
 use crate::frame::Geometry;
 
-/// Why a JPEG could not be decoded for masking. The caller gives the picture up: an unmasked one must
+/// Why a JPEG could not be decoded, for masking or scaling. The caller gives the picture up: an unmasked one must
 /// never be stored in its place.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
     /// Larger than the camera promised by far.
-    #[error("a picture of {width}x{height} is too large to be masked: at most {most} pixels")]
+    #[error(
+        "a picture of {width}x{height} is too large to be masked or scaled: at most {most} pixels"
+    )]
     TooLarge {
         /// Width in pixels.
         width: usize,
@@ -29,10 +31,10 @@ pub enum MaskError {
         most: usize,
     },
     /// Neither YCbCr nor grey.
-    #[error("cannot mask a jpeg in colour space {0:?}; set the camera to yuv or mjpeg")]
+    #[error("cannot mask or scale a jpeg in colour space {0:?}; set the camera to yuv or mjpeg")]
     Colours(Colorspace),
     /// The decoder refused.
-    #[error("cannot decode the picture to mask it: {0}")]
+    #[error("cannot decode the picture to mask or scale it: {0}")]
     Decode(#[from] turbojpeg::Error),
 }
 

@@ -61,7 +61,7 @@ impl Courier {
             }
         };
         let tls = match secure {
-            true => tls::client_config(ca_file, &timekeeper)?,
+            true => tls::client_config(ca_file, None, &timekeeper)?,
             false => tls::no_roots(&timekeeper)?,
         };
         let http = Http::new(tls, limits, timekeeper.clone())?;

@@ -71,6 +71,10 @@ pub(crate) struct Fixture {
 }
 
 impl Closed {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::new().unwrap(), quota: 1 << 30 }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -80,8 +84,12 @@ impl Closed {
     }
 
     pub(crate) fn open(self, boot: &str) -> (Fixture, Opened) {
+        self.open_at(moment(boot))
+    }
+
+    pub(crate) fn open_at(self, now: Moment) -> (Fixture, Opened) {
         let settings = Settings { path: self.path().to_owned(), max_bytes: self.quota };
-        let (spool, opened) = Spool::open(&settings, moment(boot)).unwrap();
+        let (spool, opened) = Spool::open(&settings, now).unwrap();
         (Fixture { closed: self, spool, next_seq: opened.next_seq }, opened)
     }
 }
@@ -121,6 +129,14 @@ impl Fixture {
         Spool::open(&settings, moment(boot))
     }
 
+    /// Goes on with what a SIGKILL now would leave.
+    pub(crate) async fn kill(&mut self, boot: &str) -> Opened {
+        let (next, opened) = self.copy().open(boot);
+        self.spool.stop().await;
+        *self = next;
+        opened
+    }
+
     /// What a SIGKILL now would leave: the directory, copied while the thread waits for work.
     pub(crate) fn copy(&self) -> Closed {
         let dir = TempDir::new().unwrap();
@@ -134,7 +150,7 @@ impl Fixture {
         self.hand_over_with(facts(self.next_seq, class, &body), body)
     }
 
-    fn hand_over_with(&mut self, facts: Facts, bytes: Bytes) -> Account {
+    pub(crate) fn hand_over_with(&mut self, facts: Facts, bytes: Bytes) -> Account {
         self.next_seq = facts.seq + 1;
         let account = Account::new(u64::MAX / 2);
         let token = account.choose(facts.len).unwrap();
@@ -162,6 +178,16 @@ impl Fixture {
         self.answer(seq, &account).await.unwrap()
     }
 
+    /// Keeps the next picture, its facts changed.
+    pub(crate) async fn keep_as(&mut self, change: impl FnOnce(&mut Facts)) -> u64 {
+        let seq = self.next_seq;
+        let body = body(seq, 300);
+        let mut facts = facts(seq, Class::Event, &body);
+        change(&mut facts);
+        let account = self.hand_over_with(facts, body);
+        self.answer(seq, &account).await.unwrap()
+    }
+
     async fn answer(&self, seq: u64, account: &Account) -> Result<u64, Refusal> {
         self.spool.flush().await.unwrap();
         let sums = account.sums();
@@ -179,6 +205,35 @@ impl Fixture {
         seq
     }
 
+    /// As [`Fixture::lay_down`], its facts changed.
+    pub(crate) fn lay_down_as(&self, seq: u64, change: impl FnOnce(&mut Facts)) {
+        let body = body(seq, 300);
+        let mut facts = facts(seq, Class::Event, &body);
+        change(&mut facts);
+        let image = self.image(seq);
+        fs::create_dir_all(image.parent().unwrap()).unwrap();
+        fs::write(image, file(&facts, &body)).unwrap();
+    }
+
+    /// Makes the index fail, undamaged, whenever a command or a message is written: no transaction with
+    /// one can be committed until [`Fixture::mend_index`].
+    pub(crate) fn break_index(&self) {
+        for (name, what) in [
+            ("no1", "INSERT ON commands"),
+            ("no2", "UPDATE ON commands"),
+            ("no3", "INSERT ON outbox"),
+            ("no4", "UPDATE ON events"),
+        ] {
+            self.sql(&format!(
+                "CREATE TRIGGER {name} BEFORE {what} BEGIN SELECT zeroblob(1 << 31); END"
+            ));
+        }
+    }
+
+    pub(crate) fn mend_index(&self) {
+        self.sql("DROP TRIGGER no1; DROP TRIGGER no2; DROP TRIGGER no3; DROP TRIGGER no4");
+    }
+
     /// The account, which balances: as told, and as another reader of the index sees it.
     pub(crate) async fn balanced(&self) -> Snapshot {
         let snapshot = self.spool.snapshot().await.unwrap();
@@ -194,11 +249,20 @@ impl Fixture {
             )
             .unwrap_or((0, 0, 1));
         assert_eq!((kept, rows), (sum, 1));
+        assert!(snapshot.outbox.holds(), "{snapshot:?}");
+        let queued = snapshot.outbox.kinds.iter().map(|kind| kind.queued).sum::<u64>();
+        assert_eq!(queued, self.count("outbox"));
         snapshot
     }
 
     pub(crate) fn sql(&self, sql: &str) {
         self.connect().execute_batch(sql).unwrap();
+    }
+
+    /// Rows of a table.
+    pub(crate) fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        self.connect().query_row(&sql, [], |r| r.get::<_, i64>(0)).unwrap().try_into().unwrap()
     }
 
     pub(crate) fn explain(&self, sql: &str) -> String {
@@ -208,7 +272,7 @@ impl Fixture {
         rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
     }
 
-    fn connect(&self) -> Connection {
+    pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.path().join("index.db")).unwrap()
     }
 }

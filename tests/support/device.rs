@@ -86,6 +86,13 @@ impl Device {
         }
     }
 
+    /// Ends the agent with a signal that leaves it no time.
+    pub(crate) fn kill(&mut self, signal: Signal) {
+        let mut agent = self.agent.take().unwrap();
+        agent.signal(signal);
+        agent.wait(Duration::from_secs(30)).expect("it is gone");
+    }
+
     /// Stops the agent in order.
     pub(crate) fn stop(&mut self) {
         let mut agent = self.agent.take().unwrap();

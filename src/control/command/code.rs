@@ -49,6 +49,21 @@ impl Code {
         Self::Unavailable,
     ];
 
+    /// Is it about the moment at which a command came, and not about the command? Then it is not told of
+    /// a command that was accepted before and comes again: that one's own story goes on.
+    #[must_use]
+    pub fn is_of_the_moment(self) -> bool {
+        matches!(
+            self,
+            Self::Retained
+                | Self::NotYetValid
+                | Self::Expired
+                | Self::RateLimited
+                | Self::Busy
+                | Self::Unavailable
+        )
+    }
+
     /// The word that is told.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 
-use super::{End, NewItem, Result, State, signed};
+use super::{End, NewItem, Result, State, follow, signed};
 
 /// Puts pictures into the index, within a transaction.
 pub(in crate::spool) struct Filler<'a> {
@@ -50,7 +50,7 @@ impl Filler<'_> {
         .execute([camera, class, set_aside, bytes])?;
         tx.prepare_cached("UPDATE ledger SET high_seq = max(high_seq, ?)")?
             .execute([signed(item.seq)])?;
-        Ok(())
+        follow::begin(tx, item)
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<bo
     };
     let was_aside = i64::from(state == State::Quarantined as i64);
     let (to, outcome) = match end {
-        End::Stored => (State::Done, "stored".to_owned()),
+        End::Stored(_) => (State::Done, "stored".to_owned()),
         End::Lost(why) => (State::Done, format!("lost: {}", why.name())),
         End::Quarantined(why) => (State::Quarantined, why.clone()),
     };
@@ -100,7 +100,7 @@ pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<bo
         was_aside,
         bytes,
         i64::from(to == State::Quarantined),
-        i64::from(*end == End::Stored),
+        i64::from(matches!(end, End::Stored(_))),
         i64::from(matches!(end, End::Lost(_))),
     ])?;
     if let End::Lost(why) = end {

@@ -154,6 +154,7 @@ impl Images {
             let Shot { bytes: body, facts, token } = p.shot;
             token.kept();
             rows.push(self.row(&facts, bytes));
+            self.note_final(&facts);
             self.used += bytes;
             self.warm.keep(facts, body);
         }

@@ -61,7 +61,7 @@ impl Images {
     }
 
     pub(super) fn take_over(&mut self, found: Recovered) -> Result<(), DbError> {
-        let Recovered { mut db, high, current_dir, boots, .. } = found;
+        let Recovered { mut db, high, current_dir, boots, rebuilt, .. } = found;
         let boot: BootId = self.cx.now.boot.clone();
         db.release(&boot, self.waits_from())?;
         let (totals, waiting) = (db.totals()?, db.waiting()?);
@@ -74,7 +74,7 @@ impl Images {
         self.used = used(&totals);
         self.set_waiting(waiting);
         self.news = true;
-        Ok(())
+        self.take_over_followed(rebuilt)
     }
 }
 

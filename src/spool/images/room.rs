@@ -71,8 +71,10 @@ impl Images {
     }
 
     fn evict(&mut self, ends: &[(u64, End)]) -> bool {
-        let forget = self.forget.clone();
-        let Some(gone) = self.with_db(|db| db.settle(ends, &forget)) else { return false };
+        let (forget, now) = (self.forget.clone(), self.boots.wall_now());
+        let Some(settled) = self.with_db(|db| db.settle(ends, &forget, now)) else { return false };
+        let gone = settled.gone;
+        self.followed.mail |= settled.put;
         warn!(pictures = gone.len(), "The spool is full; its least worth pictures are given up.");
         self.forgot();
         self.remove_files(gone);

@@ -1,0 +1,135 @@
+//! Commands and messages beside the pictures: what is asked of their rows while the index is there, and
+//! what waits for it while it is not.
+//!
+//! Accepting and posting fail with the index, as nothing was done; a conclusion or an event's end must
+//! not get lost, and waits in memory, bounded by [`MAX_HELD`]. One that finds no room there is told by
+//! the next start, which concludes what is still open.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use tracing::{error, info, warn};
+
+use super::Images;
+use crate::spool::db::DbError;
+use crate::spool::follow::{Acceptance, Conclusion, Message, NewCommand, Queued, RowEffect};
+use crate::still::EventEnd;
+
+/// Most conclusions, and most events' ends, that wait for the index.
+pub(super) const MAX_HELD: usize = 256;
+
+/// What is followed, as far as it is memory.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// Nothing is lent out. The row is the truth.
+    pub(super) paused: bool,
+    /// Something was put into the outbox.
+    pub(super) mail: bool,
+    /// Conclusions that could not be committed yet.
+    conclusions: Vec<(String, Conclusion)>,
+    /// Events' ends that could not be committed yet.
+    pub(super) ends: Vec<EventEnd>,
+    /// Cameras and events of which a picture was kept that says it is the last.
+    pub(super) finals: VecDeque<(String, String)>,
+}
+
+impl Followed {
+    /// Does anything wait for the index?
+    pub(super) fn holds(&self) -> bool {
+        !self.conclusions.is_empty() || !self.ends.is_empty()
+    }
+}
+
+impl Images {
+    /// Was something put into the outbox since the last call?
+    pub(in crate::spool) fn take_mail(&mut self) -> bool {
+        std::mem::take(&mut self.followed.mail)
+    }
+
+    /// Writes a command down; `None` where that cannot be done now.
+    pub(in crate::spool) fn accept(&mut self, command: &NewCommand) -> Option<Acceptance> {
+        let (now, is_new) = (self.boots.wall_now(), Cell::new(false));
+        let acceptance = self.with_db(|db| {
+            // A commit that failed may have been one all the same: found then, it is still new.
+            let known = db.told(&command.id)?.is_some();
+            is_new.set(is_new.get() || !known);
+            let acceptance = db.accept(command, now)?;
+            Ok(if is_new.get() { Acceptance::New } else { acceptance })
+        })?;
+        if let (Acceptance::New, Some(RowEffect::PauseUploads(paused))) =
+            (&acceptance, command.effect)
+        {
+            info!(id = command.id, paused, "Uploads are paused or resumed by command.");
+            self.news |= self.followed.paused && !paused;
+            self.followed.paused = paused;
+            self.followed.mail = true;
+        }
+        Some(acceptance)
+    }
+
+    /// Takes conclusions, durably, or holds them until they can be.
+    pub(in crate::spool) fn conclude(&mut self, conclusions: Vec<(String, Conclusion)>) {
+        let room = MAX_HELD.saturating_sub(self.followed.conclusions.len());
+        for (id, conclusion) in conclusions.iter().skip(room) {
+            error!(id, ?conclusion, "Too much waits for the index; a command stays open.");
+        }
+        self.followed.conclusions.extend(conclusions.into_iter().take(room));
+        self.do_conclusions();
+    }
+
+    /// Puts messages into the outbox; whether that could be done.
+    pub(in crate::spool) fn post(&mut self, messages: &[Message]) -> bool {
+        let done = messages.is_empty() || self.with_db(|db| db.post(messages)).is_some();
+        self.followed.mail |= done && !messages.is_empty();
+        done
+    }
+
+    /// Messages of the outbox, in order.
+    pub(in crate::spool) fn outbox(&mut self, above: u64, most: usize) -> Option<Vec<Queued>> {
+        self.with_db(|db| db.outbox(above, most))
+    }
+
+    /// Takes messages off the outbox; whether that could be done.
+    pub(in crate::spool) fn arrived(&mut self, ids: &[u64]) -> bool {
+        ids.is_empty() || self.with_db(|db| db.arrived(ids)).is_some()
+    }
+
+    /// Does what waited for the index.
+    pub(super) fn do_held(&mut self) {
+        self.do_conclusions();
+        self.do_event_ends();
+    }
+
+    /// Concludes what the run before left open; how many commands that were.
+    pub(super) fn interrupt(&mut self) -> Result<u64, DbError> {
+        let (now, at, boot) = (self.boots.wall_now(), self.boots.now(), &self.cx.now.boot);
+        let Some(db) = &mut self.index else { return Ok(0) };
+        db.interrupt_events(boot, at)?;
+        db.interrupt_commands(now)
+    }
+
+    /// Takes over what an index says that was just opened.
+    pub(super) fn take_over_followed(&mut self, rebuilt: bool) -> Result<(), DbError> {
+        let Some(db) = &mut self.index else { return Ok(()) };
+        // Messages that were put by a commit which seemed to fail.
+        self.followed.mail = true;
+        if rebuilt && self.followed.paused {
+            warn!("The index that held the pause is lost; uploads stay paused.");
+            db.pause()?;
+        }
+        self.followed.paused = db.paused()?;
+        Ok(())
+    }
+
+    fn do_conclusions(&mut self) {
+        if self.followed.conclusions.is_empty() {
+            return;
+        }
+        let held = std::mem::take(&mut self.followed.conclusions);
+        let now = self.boots.wall_now();
+        match self.with_db(|db| db.conclude(&held, now)) {
+            Some(()) => self.followed.mail = true,
+            None => self.followed.conclusions = held,
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The whole agent, commanded over a real broker: what is asked, what is told, what is done, and what
+//! becomes of both when the agent dies in between.
+
+#![cfg(test)]
+
+#[path = "support/device.rs"]
+mod device;
+#[path = "support/mosquitto.rs"]
+mod mosquitto;
+
+use std::fs;
+
+use device::Device;
+use mosquitto::mqtt_client::{Client, Message};
+use mosquitto::{Mosquitto, Setup};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const PREFIX: &str = "vedette/v1/cam1";
+
+/// A camera whose frames come often.
+const QUICK: &str =
+    "scene = { size = \"320x240\", fps = 20.0, seed = 3 }\nmotion.enabled = false\n";
+
+/// A camera whose frames come so rarely that whatever is asked for is waited for.
+const SLOW: &str = "scene = { size = \"320x240\", fps = 0.1, seed = 3 }\nmotion.enabled = false\nframe_timeout = \"60s\"\n";
+
+/// A device, its broker, and an operator who hears all that the device says.
+struct World {
+    broker: Mosquitto,
+    device: Device,
+    operator: Client,
+}
+
+impl World {
+    fn new(camera: &str) -> Self {
+        let broker = Mosquitto::start(&Setup { persistent: true, ..Setup::default() });
+        let device = Device::new();
+        fs::create_dir(device.path("store")).unwrap();
+        device.configure(&format!(
+            "[camera.front]\n{camera}\n[camera.back]\n{camera}\n[destination.dir]\npath = \"{}\"\n\
+             [mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\n[clock]\ntrust = \"always\"\n",
+            device.path("store").display(),
+            broker.port
+        ));
+        let mut operator = broker.admin("operator");
+        operator.subscribe(&format!("{PREFIX}/#"));
+        let mut world = Self { broker, device, operator };
+        world.start();
+        world
+    }
+
+    /// Starts the agent and waits until it may be commanded.
+    fn start(&mut self) {
+        self.device.start(None);
+        self.device.wait("the broker and the cameras", |s| {
+            s.mqtt.as_ref().is_some_and(|m| m.connected)
+                && s.cameras.values().all(|c| c.state == "streaming")
+        });
+    }
+
+    fn command(&mut self, id: &str, op: &str, args: &Value) {
+        let payload = json!({ "id": id, "op": op, "args": args }).to_string();
+        self.operator.publish(&Message::new(&format!("{PREFIX}/cmd/{id}"), payload));
+    }
+
+    /// What is told of a command, up to and with the status that is waited for.
+    fn told(&mut self, id: &str, until: &[&str]) -> Vec<Value> {
+        let topic = format!("{PREFIX}/cmd/{id}/status");
+        let mut told = Vec::new();
+        loop {
+            let message = self.operator.wait_for(|m| m.topic == topic);
+            told.push(message.json());
+            let status = told.last().unwrap()["status"].as_str().unwrap();
+            if until.contains(&status) {
+                return told;
+            }
+        }
+    }
+
+    fn ended(&mut self, id: &str) -> Value {
+        let ends = ["succeeded", "failed", "rejected", "timed-out"];
+        self.told(id, &ends).pop().unwrap()
+    }
+
+    /// Kills the agent as a power cut would.
+    fn kill(&mut self) {
+        self.device.kill(Signal::KILL);
+    }
+}
+
+fn statuses(told: &[Value]) -> Vec<&str> {
+    told.iter().map(|t| t["status"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_snapshot_is_accepted_taken_stored_and_its_key_is_told() {
+    let mut world = World::new(QUICK);
+    world.command("a1", "snapshot", &json!({ "camera": "front", "count": 2 }));
+    let told = world.told("a1", &["succeeded", "failed"]);
+    assert_eq!(statuses(&told), ["accepted", "in-progress", "succeeded"], "{told:?}");
+    let seqs: Vec<_> = told.iter().map(|t| t["seq"].as_u64().unwrap()).collect();
+    assert!(seqs.is_sorted(), "{seqs:?}");
+    let result = &told[2]["result"];
+    let pictures = result["pictures"].as_array().unwrap();
+    assert_eq!(pictures.len(), 2);
+    assert_eq!(result["key"], pictures[0]["key"]);
+    for picture in pictures {
+        let key = picture["key"].as_str().unwrap();
+        assert!(key.contains("-command-"), "{key}");
+        let stored = fs::read(world.device.path("store").join(key)).unwrap();
+        assert_eq!(stored.len() as u64, picture["size"].as_u64().unwrap());
+    }
+    assert!(told.iter().all(|t| t["clock"] == "trusted" && t["ts"].is_string()), "{told:?}");
+    world.device.stop();
+}
+
+#[test]
+fn what_a_detector_says_is_carried_by_the_picture() {
+    let mut world = World::new(QUICK);
+    let said = json!({ "camera": "back", "label": "person", "boxes": [[0.25, 0.5, 0.5, 0.25]],
+                       "meta": { "model": "hog-1" } });
+    world.command("t1", "trigger", &said);
+    let end = world.ended("t1");
+    assert_eq!(end["status"], "succeeded", "{end}");
+    let key = end["result"]["key"].as_str().unwrap().to_owned();
+    assert!(key.contains("/back/") && key.contains("-external-"), "{key}");
+    let jpeg = fs::read(world.device.path("store").join(key)).unwrap();
+    let text = String::from_utf8_lossy(&jpeg);
+    for part in [
+        "\"trigger-label\":\"person\"",
+        "\"trigger-boxes\":\"80-120-160-60\"",
+        "\"meta-model\":\"hog-1\"",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    world.device.stop();
+}
+
+#[test]
+fn a_snapshot_in_another_size_and_quality_is_made_so() {
+    let mut world = World::new(QUICK);
+    world.command(
+        "s1",
+        "snapshot",
+        &json!({ "camera": "front", "size": "160x160", "quality": 40 }),
+    );
+    let end = world.ended("s1");
+    assert_eq!(end["status"], "succeeded", "{end}");
+    let key = end["result"]["key"].as_str().unwrap();
+    let jpeg = fs::read(world.device.path("store").join(key)).unwrap();
+    let header = turbojpeg::read_header(&jpeg).unwrap();
+    assert_eq!((header.width, header.height), (160, 120));
+    world.device.stop();
+}
+
+#[test]
+fn wrong_commands_are_rejected_with_what_would_be_right() {
+    let mut world = World::new(QUICK);
+    let table = [
+        ("w1", "reboot", json!({}), "unknown-op"),
+        ("w2", "snapshot", json!({ "camera": "front", "zoom": 3 }), "unknown-field"),
+        ("w3", "snapshot", json!({ "camera": "front", "count": 900 }), "bad-value"),
+    ];
+    for (id, op, args, code) in table {
+        world.command(id, op, &args);
+        let told = world.told(id, &["rejected", "accepted"]);
+        assert_eq!(told[0]["status"], "rejected", "{told:?}");
+        assert_eq!(told[0]["reason"]["code"], code, "{told:?}");
+    }
+    world.command("w4", "snapshot", &json!({ "camera": "attic" }));
+    let end = world.ended("w4");
+    assert_eq!(
+        (&end["status"], &end["reason"]["code"]),
+        (&json!("failed"), &json!("unknown-camera"))
+    );
+    assert!(end["reason"]["text"].as_str().unwrap().contains("back, front"), "{end}");
+    world.device.stop();
+}
+
+#[test]
+fn killed_between_accepted_and_its_effect_a_command_ends_as_interrupted_and_is_not_done_again() {
+    let mut world = World::new(SLOW);
+    world.command("k1", "snapshot", &json!({ "camera": "front" }));
+    world.told("k1", &["accepted"]);
+    world.kill();
+    world.start();
+    let end = world.ended("k1");
+    assert_eq!((&end["status"], &end["reason"]["code"]), (&json!("failed"), &json!("interrupted")));
+    // The same id again, as a broker or an operator may send it: told again, not done.
+    world.command("k1", "snapshot", &json!({ "camera": "front" }));
+    let again = world.ended("k1");
+    assert_eq!(
+        (&again["status"], &again["reason"]["code"]),
+        (&json!("failed"), &json!("interrupted"))
+    );
+    let status = world.device.wait("the known one", |s| s.commands.known == 1);
+    assert_eq!((status.commands.accepted, status.run.chosen), (0, 0));
+    world.device.stop();
+}
+
+#[test]
+fn without_a_frame_in_time_a_snapshot_is_timed_out_and_withdrawn() {
+    let mut world = World::new(SLOW);
+    let payload =
+        json!({ "id": "l1", "op": "snapshot", "args": { "camera": "front" }, "ttl_s": 1 });
+    world.operator.publish(&Message::new(&format!("{PREFIX}/cmd/l1"), payload.to_string()));
+    let end = world.ended("l1");
+    assert_eq!(
+        (&end["status"], &end["reason"]["code"]),
+        (&json!("timed-out"), &json!("timed-out"))
+    );
+    let before = world.device.wait("a frame", |_| true).cameras["front"].frames;
+    let status = world.device.wait("the next frame", |s| s.cameras["front"].frames > before);
+    assert_eq!(status.run.chosen, 0, "it was withdrawn");
+    world.device.stop();
+}
+
+#[test]
+fn paused_uploads_stay_paused_over_a_restart_and_everything_is_kept_meanwhile() {
+    let mut world = World::new(QUICK);
+    world.command("p1", "upload.pause", &json!({}));
+    assert_eq!(world.ended("p1")["status"], "succeeded");
+    world.command("p2", "snapshot", &json!({ "camera": "front" }));
+    let told = world.told("p2", &["in-progress", "failed", "succeeded"]);
+    assert_eq!(told.last().unwrap()["status"], "in-progress");
+    world.kill();
+    world.start();
+    let status = world.device.wait("the status", |_| true);
+    assert!(status.upload.paused);
+    assert_eq!((status.ledger.queued, status.ledger.stored), (1, 0));
+    world.command("p3", "upload.resume", &json!({}));
+    let end = world.ended("p2");
+    assert_eq!(end["status"], "succeeded", "{end}");
+    assert!(end["result"]["key"].is_string());
+    world.device.wait("the sums", |s| !s.upload.paused && s.ledger.stored == 1);
+    world.device.stop();
+}
+
+#[test]
+fn commands_sent_while_the_agent_was_away_are_done_when_it_is_back() {
+    let mut world = World::new(QUICK);
+    world.device.stop();
+    let offline = world
+        .operator
+        .wait_for(|m| m.topic == format!("{PREFIX}/online") && m.json()["online"] == json!(false));
+    assert!(offline.json()["boot"].is_string());
+    for n in 0..3 {
+        world.command(&format!("o{n}"), "snapshot", &json!({ "camera": "front" }));
+    }
+    world.start();
+    for n in 0..3 {
+        let end = world.ended(&format!("o{n}"));
+        assert_eq!(end["status"], "succeeded", "{end}");
+    }
+    world.device.stop();
+}
+
+#[test]
+fn status_is_told_and_an_answer_goes_where_the_requester_wants_it() {
+    let mut world = World::new(QUICK);
+    let answer = format!("{PREFIX}/answers/desk-7");
+    let mut message = Message::new(
+        &format!("{PREFIX}/cmd/q1"),
+        json!({ "id": "q1", "op": "status" }).to_string(),
+    );
+    message.response_topic = Some(answer.clone());
+    message.correlation = Some(b"\x00seven".to_vec());
+    world.operator.publish(&message);
+    let told = world.operator.wait_for(|m| m.topic == answer && m.json()["status"] == "succeeded");
+    assert_eq!(told.correlation.as_deref(), Some(&b"\x00seven"[..]));
+    assert_eq!(told.json()["result"]["device"], "cam1");
+    world.device.stop();
+}
+
+#[test]
+fn an_event_of_several_pictures_has_its_manifest_stored() {
+    let camera = "scene = { size = \"640x360\", fps = 10.0, seed = 1, frames = 400, pace = \"fast\" }\n\
+                  motion.every = \"1s\"\n";
+    let mut world = World::new(camera.trim_end());
+    let manifest = format!("{PREFIX}/event/front/stored");
+    let told =
+        world.operator.wait_for(|m| m.topic == manifest && m.json()["trigger"] == "manifest");
+    let key = told.json()["key"].as_str().unwrap().to_owned();
+    assert!(key.ends_with(".json"), "{key}");
+    let body = fs::read(world.device.path("store").join(&key)).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let pictures = body["pictures"].as_array().unwrap();
+    assert!(pictures.len() > 1, "{body}");
+    for picture in pictures {
+        assert_eq!(picture["state"], "stored", "{body}");
+        assert!(world.device.path("store").join(picture["key"].as_str().unwrap()).exists());
+    }
+    assert_eq!(body["counts"]["stored"], pictures.len());
+    world.device.stop();
+}
