@@ -50,10 +50,10 @@ class People:
         self.hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
 
     def find(self, frame, least):
-        scale = min(1.0, self.width / frame.shape[1])
-        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        boxes, scores = self.hog.detectMultiScale(small, winStride=(8, 8), scale=1.08)
-        height, width = small.shape[:2]
+        scale = self.width / frame.shape[1]
+        sized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        boxes, scores = self.hog.detectMultiScale(sized, winStride=(8, 8), scale=1.08)
+        height, width = sized.shape[:2]
         found = [
             (float(score), share(x, w, width), share(y, h, height))
             for (x, y, w, h), score in zip(boxes, scores)
@@ -96,7 +96,7 @@ def arguments():
     parser.add_argument("--fps", type=float, default=2, help="looks a second (default 2)")
     parser.add_argument("--every", type=float, default=5, help="least seconds between two triggers")
     parser.add_argument("--score", type=float, default=0.7, help="least score of a person")
-    parser.add_argument("--width", type=int, default=640, help="frames are scaled down to this width")
+    parser.add_argument("--width", type=int, default=800, help="frames are scaled to this width first")
     return parser.parse_args()
 
 
