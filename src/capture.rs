@@ -12,7 +12,7 @@ mod events;
 mod thread;
 mod watcher;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,14 +67,38 @@ pub struct Wanted {
     pub said: Option<Said>,
     /// Hears of each picture's fate; dropped when nothing more will come.
     pub teller: Teller,
-    /// Set by who asked when nothing more is to be taken.
-    pub withdrawn: Arc<AtomicBool>,
+    /// Whether anything more is to be taken.
+    pub leave: Arc<Leave>,
 }
 
 impl Wanted {
     /// Is there more to be taken?
     fn goes_on(&self) -> bool {
-        self.count > 0 && !self.withdrawn.load(Ordering::SeqCst)
+        self.count > 0 && !self.leave.is_withdrawn()
+    }
+}
+
+/// Leave to take pictures: counted as it is used, until it is withdrawn. One number for both sides, so that
+/// whoever withdraws it knows how many pictures were taken, and that none will be.
+#[derive(Debug, Default)]
+pub struct Leave(AtomicU32);
+
+impl Leave {
+    const WITHDRAWN: u32 = 1 << 31;
+
+    /// Uses it for one picture; false when it was withdrawn.
+    pub(crate) fn take(&self) -> bool {
+        let one_more = |n: u32| (n & Self::WITHDRAWN == 0).then_some(n + 1);
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    /// Nothing more is to be taken. How many were.
+    pub fn withdraw(&self) -> u32 {
+        self.0.fetch_or(Self::WITHDRAWN, Ordering::SeqCst) & !Self::WITHDRAWN
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & Self::WITHDRAWN != 0
     }
 }
 

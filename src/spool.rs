@@ -48,7 +48,7 @@ pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
     Queued, Receipt, RowEffect,
 };
-use self::images::{Images, Told};
+use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
@@ -365,7 +365,7 @@ impl Spool {
         outcome: Outcome,
         retry_after: Option<Duration>,
     ) -> Result<(), SpoolError> {
-        let told = Told { seq, outcome, retry_after, receipt: None };
+        let told = images::Told { seq, outcome, retry_after, receipt: None };
         self.call(|reply| Call::Finish(told, reply)).await
     }
 
@@ -377,7 +377,7 @@ impl Spool {
     /// [`SpoolError::Stopped`].
     pub async fn stored(&self, seq: u64, receipt: Receipt) -> Result<(), SpoolError> {
         let receipt = Some(Box::new(receipt));
-        let told = Told { seq, outcome: Outcome::Stored, retry_after: None, receipt };
+        let told = images::Told { seq, outcome: Outcome::Stored, retry_after: None, receipt };
         self.call(|reply| Call::Finish(told, reply)).await
     }
 
@@ -411,8 +411,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
     pub async fn told(&self, id: &str) -> Result<Option<Told>, SpoolError> {
-        let _ = id;
-        Err(SpoolError::Index)
+        self.call(|reply| Call::Told(id.to_owned(), reply)).await?.ok_or(SpoolError::Index)
     }
 
     /// Tells what came of a command's effect. When it returns this is durable, or held until it can be;

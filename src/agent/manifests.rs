@@ -37,8 +37,6 @@ impl Agent {
             account: self.account.clone(),
             picks,
             in_work: self.in_work.clone(),
-            boot: self.boot.clone(),
-            now: self.deps.clock.boottime(),
             profiles: self.config.cameras.iter().map(|c| Arc::clone(&c.profile)).collect(),
         };
         self.jobs.spawn(async move {
@@ -57,16 +55,13 @@ struct Desk {
     picks: SyncSender<Pick>,
     in_work: InWork,
     profiles: Vec<Arc<Profile>>,
-    boot: BootId,
-    now: BootTime,
 }
 
 impl Desk {
     fn write(&self, due: DueEvent) {
         let id = (due.camera.clone(), due.event.clone());
         let Some(profile) = self.profile(&due.camera) else { return };
-        // Of an earlier boot only the id is known; the object is of the moment when it is written.
-        let captured = if due.boot == self.boot.0 { BootTime(due.began) } else { self.now };
+        let (boot, began) = (BootId(due.boot.clone()), BootTime(due.began));
         let body = manifest(due, &profile.device).to_json();
         let len = body.len() as u64;
         // Without room it is asked for again; that is no refusal of a picture.
@@ -84,7 +79,7 @@ impl Desk {
         token.watch(Teller::new(move |_| {
             in_work.lock().remove(&done);
         }));
-        let sheet = Sheet { profile, event, began: captured, body };
+        let sheet = Sheet { profile, event, boot, began, body };
         if self.picks.try_send(Pick::Manifest(Box::new(sheet), token)).is_err() {
             warn!("An event's manifest waits: the still thread is behind.");
         }

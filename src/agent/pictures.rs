@@ -5,7 +5,6 @@
 //! for: its fate is always told, because its place in the account can only be left by telling.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Agent, Camera};
 use crate::account::{Fate, Refusal, Teller};
-use crate::capture::{self, State, Wanted};
+use crate::capture::{self, Leave, State, Wanted};
 use crate::contract::Trigger;
 use crate::contract::command::Reason;
 use crate::control::{Reply, Take, Taken};
@@ -51,7 +50,7 @@ impl Agent {
         let Take { camera, command, count, order, said, within } = take;
         // As many fates as pictures: telling one never finds the channel full.
         let (tx, fates) = mpsc::channel(count.max(1) as usize);
-        let withdrawn = Arc::new(AtomicBool::new(false));
+        let leave = Arc::new(Leave::default());
         let wanted = Wanted {
             trigger: if said.is_some() { Trigger::External } else { Trigger::Command },
             command,
@@ -61,7 +60,7 @@ impl Agent {
             teller: Teller::new(move |fate| {
                 tx.try_send(fate).ok(); // who asked may have gone
             }),
-            withdrawn: Arc::clone(&withdrawn),
+            leave: Arc::clone(&leave),
         };
         let name = match self.ask(camera.as_deref(), capture::Ask::Keep(wanted)) {
             Ok(name) => name,
@@ -72,7 +71,7 @@ impl Agent {
         };
         let deadline = Instant::now() + within;
         self.jobs.spawn(async move {
-            let outcome = outcome(fates, count, deadline, &withdrawn).await;
+            let outcome = outcome(fates, count, deadline, &leave).await;
             let (kept, fault) = (outcome.kept, outcome.fault(count, within));
             reply.send(Reply::Taken(Taken { camera: name, kept, fault })).ok(); // same
         });
@@ -122,34 +121,32 @@ struct Outcome {
     ended: bool,
 }
 
-/// Hears of each picture until all have their fate, nothing more will come, or it is too late. At the
-/// deadline the rest is withdrawn; the camera's thread then lets go of the teller, and what is heard
-/// until then was taken before.
+/// Hears of each picture until all have their fate, or nothing more can come. At the deadline the rest is
+/// withdrawn, and only what was taken before is waited for.
 async fn outcome(
     mut fates: mpsc::Receiver<Fate>,
     count: u32,
     deadline: Instant,
-    withdrawn: &AtomicBool,
+    leave: &Leave,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut until = deadline;
-    for _ in 0..count {
-        let fate = match timeout_at(until, fates.recv()).await {
+    let (mut heard, mut awaited, mut until) = (0, count, deadline);
+    while heard < awaited {
+        match timeout_at(until, fates.recv()).await {
+            Ok(Some(Fate::Kept)) => outcome.kept += 1,
+            Ok(Some(Fate::Refused(why))) => outcome.refused = Some(why),
+            Ok(None) => {
+                outcome.ended = until == deadline;
+                break;
+            }
             Err(_) if until == deadline => {
-                withdrawn.store(true, Ordering::Relaxed);
+                awaited = leave.withdraw();
                 until = deadline + LATE;
-                timeout_at(until, fates.recv()).await.unwrap_or(None)
+                continue;
             }
-            told => told.unwrap_or(None),
-        };
-        match fate {
-            Some(Fate::Kept) => outcome.kept += 1,
-            Some(Fate::Refused(why)) => outcome.refused = Some(why),
-            None => {
-                outcome.ended = !withdrawn.load(Ordering::Relaxed);
-                return outcome;
-            }
+            Err(_) => break,
         }
+        heard += 1;
     }
     outcome
 }
@@ -183,16 +180,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// What is made of these fates, each of a picture that was taken, and whether the rest was withdrawn.
     async fn after(fates: &[Fate], then_ends: bool, count: u32) -> (Outcome, bool) {
         let (tx, rx) = mpsc::channel(8);
+        let leave = Leave::default();
         for fate in fates {
+            assert!(leave.take());
             tx.send(*fate).await.unwrap();
         }
         let holder = (!then_ends).then_some(tx);
-        let withdrawn = AtomicBool::new(false);
-        let outcome = outcome(rx, count, Instant::now() + SECOND, &withdrawn).await;
+        let outcome = outcome(rx, count, Instant::now() + SECOND, &leave).await;
         drop(holder);
-        (outcome, withdrawn.load(Ordering::Relaxed))
+        (outcome, !leave.take())
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,14 +213,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_picture_taken_before_the_deadline_counts_when_its_disk_is_slow() {
         let (tx, rx) = mpsc::channel(1);
-        let withdrawn = AtomicBool::new(false);
-        let deadline = Instant::now() + SECOND;
+        let (leave, began) = (Leave::default(), Instant::now());
+        assert!(leave.take());
         let slow = async {
             tokio::time::sleep(SECOND * 60).await;
             tx.send(Fate::Kept).await.unwrap();
         };
-        let (outcome, ()) = tokio::join!(outcome(rx, 1, deadline, &withdrawn), slow);
+        let (outcome, ()) = tokio::join!(outcome(rx, 2, began + SECOND, &leave), slow);
         assert_eq!(outcome, Outcome { kept: 1, refused: None, ended: false });
+        assert_eq!(
+            began.elapsed(),
+            SECOND * 60,
+            "and the one that was not taken is not waited for"
+        );
     }
 
     #[tokio::test(start_paused = true)]

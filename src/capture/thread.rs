@@ -378,6 +378,9 @@ impl Body {
     /// One picture of this frame for each who wants one.
     fn take_wanted(&mut self, frame: &Frame<'_>, seen: Option<&Observation>) {
         for mut wanted in std::mem::take(&mut self.wanted) {
+            if !wanted.leave.take() {
+                continue;
+            }
             self.keep(frame, asked_for(wanted.trigger), seen.cloned(), Some(&wanted));
             wanted.count -= 1;
             if wanted.count > 0 {

@@ -239,6 +239,7 @@ impl Desk {
             op: command.op.name().to_owned(),
             tell: case.addresses.clone(),
             effect: row_effect(&command.op),
+            pictures: command.op.pictures(),
         };
         match self.hands.spool.accept(new).await {
             Ok(Acceptance::New) => self.begin(due),

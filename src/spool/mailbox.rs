@@ -18,6 +18,7 @@ use super::images::Told;
 use super::images::group_len;
 use super::{Order, Snapshot};
 use crate::account::Refusal;
+use crate::contract::command;
 use crate::still::{EventEnd, Shot};
 
 /// Pictures that may wait; the budget in hand ends far sooner, but for the tiniest of pictures.
@@ -34,6 +35,8 @@ pub(super) enum Call {
     Finish(Told, oneshot::Sender<()>),
     Conclude(String, Conclusion, oneshot::Sender<()>),
     Accept(NewCommand, oneshot::Sender<Option<Acceptance>>),
+    /// What was told last of a command.
+    Told(String, oneshot::Sender<Option<Option<command::Told>>>),
     Post(Vec<Message>, oneshot::Sender<bool>),
     Outbox(u64, usize, oneshot::Sender<Option<Vec<Queued>>>),
     Arrived(Vec<u64>, oneshot::Sender<bool>),

@@ -1,9 +1,7 @@
 //! Pictures that somebody wants of the next frames.
 
-use std::sync::atomic::AtomicBool;
-
 use vedette::account::{Fate, Teller};
-use vedette::capture::Wanted;
+use vedette::capture::{Leave, Wanted};
 use vedette::contract::{Class, Trigger};
 use vedette::still::{Candidate, Order, Said};
 
@@ -12,12 +10,12 @@ use super::*;
 /// Hears each fate of what one asker wants, and the end of it.
 struct Heard {
     fates: Receiver<Fate>,
-    withdrawn: Arc<AtomicBool>,
+    leave: Arc<Leave>,
 }
 
 fn wanted(count: u32) -> (Wanted, Heard) {
     let (tell, fates) = sync_channel(64);
-    let withdrawn = Arc::new(AtomicBool::new(false));
+    let leave = Arc::new(Leave::default());
     let wanted = Wanted {
         trigger: Trigger::Command,
         command: Some(format!("c-{count}")),
@@ -27,9 +25,9 @@ fn wanted(count: u32) -> (Wanted, Heard) {
         teller: Teller::new(move |fate| {
             tell.send(fate).ok();
         }),
-        withdrawn: withdrawn.clone(),
+        leave: leave.clone(),
     };
-    (wanted, Heard { fates, withdrawn })
+    (wanted, Heard { fates, leave })
 }
 
 /// Nothing is kept but what somebody wants.
@@ -134,14 +132,16 @@ fn what_is_withdrawn_is_forgotten_at_once_and_makes_room() {
         all.push(wanted);
         heard.push(ears);
     }
-    heard[3].withdrawn.store(true, Ordering::SeqCst);
+    heard[3].leave.withdraw();
     for wanted in all {
         rig.asks.send(Ask::Keep(wanted)).unwrap();
     }
     rig.gate.send(()).unwrap();
     rig.over();
     assert!(heard[3].fates.recv().is_err(), "never taken, and its teller is gone");
-    heard.iter().for_each(|ears| ears.withdrawn.store(true, Ordering::SeqCst));
+    heard.iter().for_each(|ears| {
+        ears.leave.withdraw();
+    });
     rig.asks.send(Ask::Keep(wanted(1).0)).unwrap();
     rig.gate.send(()).unwrap();
     rig.over();

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use tracing::{error, info, warn};
 
 use super::Images;
+use crate::contract::command::Told;
 use crate::spool::db::DbError;
 use crate::spool::follow::{Acceptance, Conclusion, Message, NewCommand, Queued, RowEffect};
 use crate::still::EventEnd;
@@ -65,6 +66,11 @@ impl Images {
             self.followed.mail = true;
         }
         Some(acceptance)
+    }
+
+    /// What was told last of a command; `None` while the index is down.
+    pub(in crate::spool) fn told(&mut self, id: &str) -> Option<Option<Told>> {
+        self.with_db(|db| db.told(id))
     }
 
     /// Takes conclusions, durably, or holds them until they can be.
