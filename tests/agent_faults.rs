@@ -124,7 +124,7 @@ async fn without_a_place_for_its_socket_it_captures_and_says_so_until_there_is_o
     fs::remove_dir(place.path().join("run")).unwrap();
     let mut agent = Agent::start(place.one(), ordinary()).await.unwrap();
     let status = turn_until(&mut agent, "a picture", |s| s.run.kept > 0).await;
-    assert_eq!(alarms(&status), ["control"]);
+    assert_eq!(alarms(&status), ["control", "control"], "of both sockets");
     assert!(!status.healthy);
 
     fs::create_dir(place.path().join("run")).unwrap();

@@ -52,7 +52,9 @@ fn no_answer(error: CallError) -> anyhow::Error {
             "is it started (`systemctl status vedette`), and is this the `control.socket` of its \
              configuration? If not, give `--socket`"
         }
-        CallError::Refused(_) | CallError::Broken(_) => "ask again",
+        // The reason itself says what would be right.
+        CallError::Refused(_) => return error.into(),
+        CallError::Broken(_) => "ask again",
     };
     anyhow::anyhow!("{:#}\n  help: {help}", anyhow::Error::new(error))
 }

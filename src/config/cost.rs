@@ -135,6 +135,13 @@ const MANY_PUTS: f64 = 86_400.0;
 #[allow(clippy::cast_precision_loss, reason = "compared, not counted")]
 pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
     let mut out = Vec::new();
+    for camera in config.cameras.iter().filter(|c| c.motion.is_none() && c.interval.is_none()) {
+        out.push(format!(
+            "camera {} takes a picture only when it is asked for one, by `vedette trigger` or a command: \
+             motion is off and it has no `interval`",
+            camera.profile.camera
+        ));
+    }
     let largest = config.cameras.iter().max_by_key(|c| frame_bytes(&c.source));
     if let Some((camera, frame)) = largest.map(|c| (&c.profile.camera, frame_bytes(&c.source)))
         && config.in_hand < frame.saturating_mul(SMALL_IN_HAND)

@@ -236,9 +236,10 @@ async fn ask(job: Job, asks: &mpsc::Sender<Ask>, until: tokio::time::Instant) ->
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::failed("busy", "the agent gave no answer"),
         // What it does is not undone: its disk may only be slow.
-        Err(_) => {
-            Reply::failed("timed-out", "the agent has not answered yet; see `vedette status`")
-        }
+        Err(_) => Reply::failed(
+            "timed-out",
+            "the agent has not answered yet; its disk may be slow, and a picture may still be kept",
+        ),
     }
 }
 

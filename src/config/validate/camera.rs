@@ -23,14 +23,6 @@ impl Check<'_> {
     ) -> Option<capture::Settings> {
         let motion = self.motion(&camera.motion, &path.key("motion"));
         let source = self.source(&camera, path)?;
-        if motion.is_none() && camera.interval.is_none() {
-            let what = format!("camera `{name}` would never take a picture");
-            self.error(
-                &path.key("motion").key("enabled"),
-                what,
-                "turn motion on, or set `interval = \"10m\"`",
-            );
-        }
         Some(capture::Settings {
             source,
             frame_timeout: camera.frame_timeout.0,
