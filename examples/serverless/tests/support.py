@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -88,12 +89,16 @@ class Process:
     def __init__(self, command, cwd, env, log):
         self.log = Path(log)
         with self.log.open("ab") as out:
-            self.child = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self.child = subprocess.Popen(
+                command, cwd=cwd, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         atexit.register(self.kill)
 
     def kill(self):
-        self.child.kill()
-        self.child.wait()
+        if self.child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)  # the group that it leads: its workers too
+            self.child.wait()
 
 
 PORTS = [f"{server}.port{kind}" for server in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
@@ -124,6 +129,7 @@ class Seaweed:
             raise AssertionError(f"{weed} is missing: run tools/setup test")
         command = [weed, "-logtostderr=true", "server", "-dir=data", "-s3.config=s3.json", "-ip=127.0.0.1"]
         command += ["-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=64"]
+        command += ["-master.electionTimeout=1s", "-master.heartbeatInterval=100ms"]
         command += ["-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         command += [f"-{flag}={port}" for flag, port in zip(PORTS, self.ports)]
         # weed takes every flag from an environment variable of its name: it gets none of ours.

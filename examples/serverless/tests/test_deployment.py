@@ -12,14 +12,15 @@ import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import yaml
 
-from handler import Retry
+from handler import Picture, Retry
 from store import DirStore
 from tests.support import PICTURES, SERVERLESS, motion_picture, quiet, servers, shapes
-from vedette_events import EventError
+from vedette_events import EventError, facts
 
 TARGETS = {"aws-lambda": "app", "tencent-scf": "index", "alibaba-fc": "index"}
 
@@ -164,6 +165,15 @@ class Files(unittest.TestCase):
 
     def test_your_own_work_has_its_place(self):
         self.assertIn("    # Your own work on a picture goes here\n", (SERVERLESS / "handler.py").read_text())
+
+    def test_the_example_in_the_readme_runs(self):
+        text = (SERVERLESS / "README.md").read_text()
+        [code] = re.findall(r"```python\n(def look.*?)```", text, re.DOTALL)
+        names = {"Picture": Picture, "Any": Any}
+        exec(code, names)  # noqa: S102
+        key, body, meta = motion_picture()
+        seen = names["look"](Picture("pictures", key, body, meta, facts(meta)))
+        self.assertEqual((seen["night"], seen["box"]), (False, (136, 96, 16, 24)))
 
     def test_the_fixtures_say_which_are_recorded(self):
         text = (SERVERLESS / "tests/fixtures/README.md").read_text()
