@@ -230,7 +230,8 @@ fn check(operator: &Operator, last: &Status, dir: &Path) {
     assert_eq!(operator.ends.len() as u64, commands, "every command's end was heard of");
     // Ends may be told twice, but never two different ones.
     for (id, ends) in &operator.ends {
-        let same = |end: &Value| end["status"] == ends[0]["status"] && end["result"] == ends[0]["result"];
+        let same =
+            |end: &Value| end["status"] == ends[0]["status"] && end["result"] == ends[0]["result"];
         assert!(ends.iter().all(same), "{id}: {ends:?}");
         assert_eq!(ends[0]["status"], "succeeded", "{id}: {ends:?}");
     }

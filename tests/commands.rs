@@ -34,7 +34,9 @@ struct World {
 
 impl World {
     fn new(camera: &str) -> Self {
-        let broker = Mosquitto::start(&Setup { persistent: true, ..Setup::default() });
+        // Queues without bound: what the device does not take at once is not to be thrown away.
+        let more = "max_queued_messages 0".to_owned();
+        let broker = Mosquitto::start(&Setup { persistent: true, more, ..Setup::default() });
         let device = Device::new();
         fs::create_dir(device.path("store")).unwrap();
         device.configure(&format!(
@@ -292,5 +294,68 @@ fn an_event_of_several_pictures_has_its_manifest_stored() {
         assert!(world.device.path("store").join(picture["key"].as_str().unwrap()).exists());
     }
     assert_eq!(body["counts"]["stored"], pictures.len());
+    world.device.stop();
+}
+
+/// One of many payloads: right, almost right, or nothing of the kind.
+fn payload(random: &mut fastrand::Rng, id: &str) -> Vec<u8> {
+    let camera = random.choice(["front", "back", "attic", "\u{0}", ""]).unwrap();
+    let right = [
+        json!({ "id": id, "op": "status" }),
+        json!({ "id": id, "op": "snapshot", "args": { "camera": camera } }),
+        json!({ "id": id, "op": "trigger", "args": { "camera": camera, "label": "person" } }),
+        json!({ "id": id, "op": "upload.resume", "ttl_s": random.i64(-5..100_000) }),
+        json!({ "id": id, "op": "snapshot", "args": { "count": random.i64(-1..20), "size": "9x9" } }),
+    ];
+    let mut bytes = random.choice(&right).unwrap().to_string().into_bytes();
+    match random.u8(0..4) {
+        0 => {}
+        1 => bytes.truncate(random.usize(0..bytes.len())),
+        2 => {
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(0..bytes.len());
+                bytes[at] = random.u8(..);
+            }
+        }
+        _ => bytes = (0..random.usize(0..40_000)).map(|_| random.u8(..)).collect(),
+    }
+    bytes
+}
+
+#[test]
+fn a_flood_of_commands_is_answered_or_counted_and_takes_no_memory() {
+    const FLOOD: u64 = 10_000;
+    let mut world = World::new(QUICK);
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut settled = 0;
+    let began = std::time::Instant::now();
+    for n in 0..FLOOD {
+        let id = format!("f{n}");
+        let payload = payload(&mut random, &id);
+        world.operator.publish(&Message::new(&format!("{PREFIX}/cmd/{id}"), payload));
+        if n == FLOOD / 10 {
+            settled = world.device.memory();
+        }
+    }
+    let rate = FLOOD as f64 / began.elapsed().as_secs_f64();
+    let status = world.device.wait("all of the flood", |s| {
+        s.commands.received >= FLOOD && s.commands.in_hand == 0 && s.commands.open == 0
+    });
+    let memory = world.device.memory();
+    let commands = &status.commands;
+    println!("{rate:.0} commands a second; {settled} then {memory} bytes; {commands:?}");
+    assert!(commands.holds, "{commands:?}");
+    assert!(memory < settled + (4 << 20), "from {settled} to {memory} bytes");
+    // What was not accepted was rejected, and each was told of, or that it was not is counted.
+    world.command("last", "upload.resume", &json!({}));
+    let (mut told, mut ended) = (std::collections::BTreeSet::new(), false);
+    while !ended {
+        let message = world.operator.wait_for(|m| m.topic.ends_with("/status"));
+        let id = message.topic.rsplit('/').nth(1).unwrap().to_owned();
+        ended = id == "last" && message.json()["status"] == "succeeded";
+        told.insert(id);
+    }
+    let untold = status.mqtt.as_ref().unwrap().dropped + commands.ignored;
+    assert!(told.len() as u64 + untold > FLOOD, "{} told, {untold} counted", told.len());
     world.device.stop();
 }

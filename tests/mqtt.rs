@@ -49,7 +49,10 @@ fn a_command_sent_while_the_device_was_down_arrives_after_its_restart() {
     let mut device = Device::start(settings(broker.port), &disk);
     for id in ["a", "b", "c"] {
         let delivery = device.delivery();
-        assert_eq!((delivery.topic.clone(), &*delivery.payload), (topic(&format!("cmd/{id}")), id.as_bytes()));
+        assert_eq!(
+            (delivery.topic.clone(), &*delivery.payload),
+            (topic(&format!("cmd/{id}")), id.as_bytes())
+        );
         assert!(!delivery.retain);
         delivery.ack.done();
     }
@@ -381,7 +384,12 @@ fn certificates_that_are_not_believed_are_told() {
 
 #[test]
 fn a_topic_that_the_broker_refuses_is_told_until_it_takes_it() {
-    let acl = format!("topic write {0}\ntopic write {1}\ntopic read {2}\n", topic("online"), topic("caps"), topic("cmd/#"));
+    let acl = format!(
+        "topic write {0}\ntopic write {1}\ntopic read {2}\n",
+        topic("online"),
+        topic("caps"),
+        topic("cmd/#")
+    );
     let broker = Mosquitto::start(&Setup { acl: Some(acl), ..Setup::default() });
     let mut observer = observer(&broker);
     let disk = Disk::new();

@@ -58,6 +58,14 @@ impl Device {
         self.agent = Some(Process::spawn(&mut command, self.dir.path(), "vedette"));
     }
 
+    /// Bytes of memory that the agent has of its own: RssAnon.
+    pub(crate) fn memory(&self) -> u64 {
+        let id = self.agent.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Has the agent read its configuration again.
     pub(crate) fn reload(&self) {
         self.agent.as_ref().unwrap().signal(Signal::HUP);

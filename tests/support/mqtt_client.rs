@@ -81,12 +81,17 @@ impl Client {
         body.extend(text(filter));
         body.push(0b0000_1001);
         self.send(0x82, &body).unwrap();
-        let answer = self.answer(0x90, id);
+        let answer = self.answer(0x90, id).unwrap();
         assert!(answer.last().is_some_and(|code| *code <= 1), "{filter}: {answer:?}");
     }
 
     /// Publishes at QoS 1 and returns the broker's code.
     pub(crate) fn publish(&mut self, message: &Message) -> u8 {
+        self.try_publish(message).unwrap()
+    }
+
+    /// As [`Client::publish`]; an error is a broken connection.
+    pub(crate) fn try_publish(&mut self, message: &Message) -> io::Result<u8> {
         let id = self.id();
         let mut properties = Vec::new();
         if let Some(topic) = &message.response_topic {
@@ -103,18 +108,23 @@ impl Client {
         body.extend(length(properties.len()));
         body.extend(properties);
         body.extend(&message.payload);
-        self.send(0x32 | u8::from(message.retain), &body).unwrap();
-        self.answer(0x40, id).get(2).copied().unwrap_or(0)
+        self.send(0x32 | u8::from(message.retain), &body)?;
+        Ok(self.answer(0x40, id)?.get(2).copied().unwrap_or(0))
     }
 
     /// The next message that comes.
     pub(crate) fn next(&mut self) -> Message {
+        self.try_next().unwrap()
+    }
+
+    /// As [`Client::next`]; an error is a broken connection.
+    pub(crate) fn try_next(&mut self) -> io::Result<Message> {
         loop {
             if let Some(message) = self.arrived.pop_front() {
-                return message;
+                return Ok(message);
             }
-            let (kind, body) = self.packet().unwrap();
-            self.hear(kind, &body);
+            let (kind, body) = self.packet()?;
+            self.hear(kind, &body)?;
         }
     }
 
@@ -134,24 +144,25 @@ impl Client {
     }
 
     /// The body of the packet of this kind that answers `id`.
-    fn answer(&mut self, wanted: u8, id: u16) -> Vec<u8> {
+    fn answer(&mut self, wanted: u8, id: u16) -> io::Result<Vec<u8>> {
         loop {
-            let (kind, body) = self.packet().unwrap();
+            let (kind, body) = self.packet()?;
             if kind == wanted && body.starts_with(&id.to_be_bytes()) {
-                return body;
+                return Ok(body);
             }
-            self.hear(kind, &body);
+            self.hear(kind, &body)?;
         }
     }
 
-    fn hear(&mut self, kind: u8, body: &[u8]) {
+    fn hear(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
         if kind >> 4 == 3 {
             let (message, id) = read_publish(kind, body);
             if let Some(id) = id {
-                self.send(0x40, &id.to_be_bytes()).unwrap();
+                self.send(0x40, &id.to_be_bytes())?;
             }
             self.arrived.push_back(message);
         }
+        Ok(())
     }
 
     fn send(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
@@ -194,8 +205,7 @@ pub(crate) fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
 pub(crate) fn read_publish(kind: u8, body: &[u8]) -> (Message, Option<u16>) {
     let word = |at: &[u8]| usize::from(u16::from_be_bytes([at[0], at[1]]));
     let string = |at: &[u8]| String::from_utf8(at[2..2 + word(at)].to_vec()).unwrap();
-    let mut message =
-        Message { topic: string(body), retain: kind & 1 == 1, ..Message::default() };
+    let mut message = Message { topic: string(body), retain: kind & 1 == 1, ..Message::default() };
     let mut rest = &body[2 + message.topic.len()..];
     let id = (kind & 0x06 != 0).then(|| {
         let id = u16::from_be_bytes([rest[0], rest[1]]);

@@ -36,6 +36,11 @@ impl Process {
         Self { child, pidfd, log }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal; a child that has ended meanwhile is not an error.
     pub(crate) fn signal(&self, signal: Signal) {
         match pidfd_send_signal(&self.pidfd, signal) {

@@ -122,9 +122,9 @@ impl From<StateError> for Lost {
             }
             // mosquitto's short DISCONNECT, which the library cannot read, ends here too.
             StateError::Deserialization(MqttError::Io(error)) => network(&error),
-            StateError::Deserialization(MqttError::PayloadSizeLimitExceeded { pkt_size, .. }) => {
-                Self::TooLarge(pkt_size)
-            }
+            StateError::Deserialization(MqttError::PayloadSizeLimitExceeded {
+                pkt_size, ..
+            }) => Self::TooLarge(pkt_size),
             StateError::Deserialization(error) => Self::Closed(Some(error.to_string())),
             other => Self::Other(other.to_string()),
         }
