@@ -121,10 +121,13 @@ fn explain(lost: &Lost, settings: &Settings) -> Option<String> {
                 (Some(user), Some(file), _) => {
                     format!("check `username` ({user}) and the password in {}", file.display())
                 }
-                (Some(user), None, _) => format!("check `username` ({user}), or set `password_file`"),
+                (Some(user), None, _) => {
+                    format!("check `username` ({user}), or set `password_file`")
+                }
                 (None, _, Some(ours)) => format!("check what it allows the certificate {ours}"),
                 (None, _, None) => {
-                    "set `username` and `password_file`, or `certificate_file` and `key_file`".into()
+                    "set `username` and `password_file`, or `certificate_file` and `key_file`"
+                        .into()
                 }
             };
             format!("{broker} does not let us in ({words}): {check}")
@@ -146,12 +149,18 @@ fn explain(lost: &Lost, settings: &Settings) -> Option<String> {
             format!("the certificate of {broker} is not believed ({doubt}): {check}")
         }
         Lost::Unbelieved(words) => match ours {
-            Some(ours) => format!("{broker} does not accept the certificate {ours} ({words}): renew it"),
+            Some(ours) => {
+                format!("{broker} does not accept the certificate {ours} ({words}): renew it")
+            }
             None => {
-                format!("{broker} wants a certificate ({words}): set `certificate_file` and `key_file`")
+                format!(
+                    "{broker} wants a certificate ({words}): set `certificate_file` and `key_file`"
+                )
             }
         },
-        Lost::Tls(words) => format!("no TLS with {broker} ({words}): does it speak TLS on this port?"),
+        Lost::Tls(words) => {
+            format!("no TLS with {broker} ({words}): does it speak TLS on this port?")
+        }
         Lost::TooLarge(size) => format!(
             "{broker} sends a packet of {size} bytes against the limit it was told: set its own limit to \
              64 KiB"
@@ -241,7 +250,9 @@ mod tests {
     fn a_broker_that_says_taken_over_is_believed_at_once() {
         let mut row = row();
         let wait = row.ended(&Lost::TakenOver, QUICK, Instant::now(), 0.0);
-        assert!(wait >= Duration::from_secs(120) && row.fault(&Lost::TakenOver, &settings()).is_some());
+        assert!(
+            wait >= Duration::from_secs(120) && row.fault(&Lost::TakenOver, &settings()).is_some()
+        );
     }
 
     #[test]

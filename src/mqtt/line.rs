@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::fault::Row;
-use super::session::{Heard, Link, Lost, MAX_PACKET, Opening, Session};
 use super::run::{Shared, Source};
+use super::session::{Heard, Link, Lost, MAX_PACKET, Opening, Session};
 use super::{Delivery, Settings, retained};
 use crate::clock::Timekeeper;
 use crate::tls::{self, ClientCertificate};
@@ -203,12 +203,12 @@ fn credentials(settings: &Settings) -> Result<Option<(String, Option<Vec<u8>>)>,
     let Some(user) = settings.username.clone() else { return Ok(None) };
     let Some(file) = &settings.password_file else { return Ok(Some((user, None))) };
     let mut bytes = Vec::new();
-    std::fs::File::open(file)
-        .and_then(|f| f.take(MAX_PASSWORD).read_to_end(&mut bytes))
-        .map_err(|e| {
+    std::fs::File::open(file).and_then(|f| f.take(MAX_PASSWORD).read_to_end(&mut bytes)).map_err(
+        |e| {
             let file = file.display();
             format!("cannot read the password: {file}: {e}: put it there, for vedette to read")
-        })?;
+        },
+    )?;
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     Ok(Some((user, Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))))
 }

@@ -286,7 +286,13 @@ fn options(o: Opening) -> MqttOptions {
         .set_ack_mode(AckMode::Manual)
         .set_broker_session_resume_policy(BrokerSessionResumePolicy::Strict)
         .set_session_store(resume::Nothing::of(o.session_expiry, IN_FLIGHT))
-        .set_last_will(LastWill::new(o.will.topic, o.will.payload.to_vec(), QoS::AtLeastOnce, true, None));
+        .set_last_will(LastWill::new(
+            o.will.topic,
+            o.will.payload.to_vec(),
+            QoS::AtLeastOnce,
+            true,
+            None,
+        ));
     let mut network = NetworkOptions::new();
     // Small packets that others wait for; measured: without it some acknowledgements take 40 ms.
     network.set_tcp_nodelay(true);

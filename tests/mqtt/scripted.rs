@@ -1,10 +1,10 @@
 //! A broker that does what mosquitto would not: it takes every message and acknowledges none, or says
 //! why it ends a connection.
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::io::Write;
 
 use crate::device::topic;
 use crate::mosquitto::mqtt_client::{Message, PLENTY, packet, read_packet, read_publish};

@@ -153,7 +153,8 @@ pub(crate) fn authority(dir: &Path, devices: &[&str]) {
     let mut ca = openssl(dir, &["req", "-x509", "-subj", "/CN=test authority"]);
     run(ca.args(curve).args(days).args(["-keyout", "ca.key", "-out", "ca.pem"]));
     for name in ["broker"].iter().chain(devices) {
-        let (key, request, pem) = (format!("{name}.key"), format!("{name}.csr"), format!("{name}.pem"));
+        let (key, request, pem) =
+            (format!("{name}.key"), format!("{name}.csr"), format!("{name}.pem"));
         let mut ask = openssl(dir, &["req", "-subj", &format!("/CN={name}")]);
         run(ask.args(curve).args(["-keyout", &key, "-out", &request]));
         let usage = if *name == "broker" {
@@ -180,7 +181,8 @@ fn set_password(file: &Path, user: &str, password: &str) {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: run tools/setup test"));
+    let output =
+        command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: run tools/setup test"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -62,7 +62,9 @@ impl fmt::Display for Lost {
             Self::Setup(words) | Self::Other(words) => f.write_str(words),
             Self::Credentials(words) | Self::Refused(words) => write!(f, "refused: {words}"),
             Self::TakenOver => f.write_str("another client took the session over"),
-            Self::Untrusted(doubt) => write!(f, "the broker's certificate is not believed: {doubt}"),
+            Self::Untrusted(doubt) => {
+                write!(f, "the broker's certificate is not believed: {doubt}")
+            }
             Self::Unbelieved(words) => write!(f, "the broker refuses our certificate: {words}"),
             Self::Tls(words) => write!(f, "tls: {words}"),
             Self::TooLarge(size) => write!(f, "the broker sent a packet of {size} bytes"),
@@ -120,9 +122,9 @@ impl From<StateError> for Lost {
             }
             // mosquitto's short DISCONNECT, which the library cannot read, ends here too.
             StateError::Deserialization(MqttError::Io(error)) => network(&error),
-            StateError::Deserialization(MqttError::PayloadSizeLimitExceeded { pkt_size, .. }) => {
-                Self::TooLarge(pkt_size)
-            }
+            StateError::Deserialization(MqttError::PayloadSizeLimitExceeded {
+                pkt_size, ..
+            }) => Self::TooLarge(pkt_size),
             StateError::Deserialization(error) => Self::Closed(Some(error.to_string())),
             other => Self::Other(other.to_string()),
         }
@@ -146,9 +148,10 @@ fn network(error: &io::Error) -> Lost {
         return handshake(tls);
     }
     match error.kind() {
-        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => {
-            Lost::Closed(None)
-        }
+        Kind::UnexpectedEof
+        | Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe => Lost::Closed(None),
         Kind::TimedOut => Lost::Silent,
         _ => Lost::Unreachable(error.to_string()),
     }

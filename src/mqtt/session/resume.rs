@@ -32,10 +32,7 @@ impl Nothing {
 }
 
 impl SessionStore for Nothing {
-    fn load<'a>(
-        &'a self,
-        key: &'a SessionStoreKey,
-    ) -> Answer<'a, Option<PersistedSession>> {
+    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Answer<'a, Option<PersistedSession>> {
         let empty = PersistedSession {
             format_version: 1,
             client_id: key.client_id().to_owned(),
@@ -51,11 +48,7 @@ impl SessionStore for Nothing {
         Box::pin(async { Ok(Some(empty)) })
     }
 
-    fn save<'a>(
-        &'a self,
-        _: &'a SessionStoreKey,
-        _: &'a PersistedSession,
-    ) -> Answer<'a, ()> {
+    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
