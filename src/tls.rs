@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use crate::clock::Timekeeper;
@@ -111,10 +112,23 @@ fn builder(roots: RootCertStore, time: &Timekeeper) -> Result<Builder, rustls::E
         .with_root_certificates(roots))
 }
 
+/// Can this certificate be shown: are both files readable, and is the key the certificate's?
+///
+/// # Errors
+/// [`TlsError::Certificate`] or [`TlsError::Key`].
+pub fn check(own: ClientCertificate<'_>) -> Result<(), TlsError> {
+    read(own).map(drop)
+}
+
 fn with_certificate(
     builder: Builder,
     own: ClientCertificate<'_>,
 ) -> Result<ClientConfig, TlsError> {
+    let certified = Arc::new(read(own)?);
+    Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
+}
+
+fn read(own: ClientCertificate<'_>) -> Result<CertifiedKey, TlsError> {
     let bad = |reason| TlsError::Certificate { path: own.certificate.to_owned(), reason };
     let chain = certificates(own.certificate).map_err(bad)?;
     let bad_key = |reason: String| TlsError::Key {
@@ -123,7 +137,8 @@ fn with_certificate(
         reason,
     };
     let key = PrivateKeyDer::from_pem_file(own.key).map_err(|e| bad_key(pem_words(&e)))?;
-    builder.with_client_auth_cert(chain, key).map_err(|e| bad_key(e.to_string()))
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
+        .map_err(|e| bad_key(e.to_string()))
 }
 
 /// All certificates of a PEM file; at least one.

@@ -26,6 +26,7 @@ impl Device {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("store.credentials"), CREDENTIALS).unwrap();
+        fs::write(dir.path().join("mqtt.password"), "of the broker\n").unwrap();
         Self(dir)
     }
 
@@ -46,6 +47,8 @@ impl Device {
             .replace("/etc/vedette/device.pem", &shipped("tests/fixtures/config/device-cert.pem"));
         let text =
             text.replace("/etc/vedette/ca.pem", &shipped("tests/fixtures/config/device-cert.pem"));
+        let text = text.replace("/etc/vedette/mqtt.pem", &shipped("tests/fixtures/tls/server.pem"));
+        let text = text.replace("/etc/vedette/mqtt.key", &shipped("tests/fixtures/tls/server.key"));
         match config::parse(&text, &self.config(), &self.context()) {
             Ok(config) => config,
             Err(errors) => panic!("{errors}\n{text}"),
@@ -317,6 +320,83 @@ fn every_example_is_valid_and_tells_its_store() {
 fn one_camera_and_one_bucket_is_at_most_ten_lines() {
     let lines = read("config/examples/usb-webcam-minio.toml").lines().count();
     assert!(lines <= 10, "{lines} lines");
+}
+
+// ---- the broker
+
+fn with_broker(lines: &str) -> String {
+    format!("device.id = \"gate-1\"\n{SMALL}[mqtt]\n{lines}\n")
+}
+
+#[test]
+fn a_broker_is_reached_over_tls_and_keeps_a_day_of_commands() {
+    let device = Device::new();
+    assert_eq!(device.parse(SMALL).mqtt, None);
+    let config = device.parse(&with_broker("broker = \"mqtts://broker.example\""));
+    let mqtt = config.mqtt.unwrap();
+    assert_eq!(mqtt.address(), ("broker.example".to_owned(), 8883));
+    assert_eq!((mqtt.device.as_str(), mqtt.prefix().as_str()), ("gate-1", "vedette/v1/gate-1"));
+    assert_eq!((mqtt.keep_alive.as_secs(), mqtt.session_expiry.as_secs()), (60, 86_400));
+    assert!(mqtt.is_secure() && !mqtt.reliable && !config.upload.reliable_notices);
+
+    let plain = device.parse(&with_broker("broker = \"mqtt://[::1]\"\nreliable = true"));
+    let mqtt = plain.mqtt.unwrap();
+    assert_eq!(mqtt.address(), ("::1".to_owned(), 1883));
+    assert!(!mqtt.is_secure() && mqtt.reliable && plain.upload.reliable_notices);
+}
+
+#[test]
+fn a_broker_that_cannot_be_used_is_told_with_its_remedy() {
+    let device = Device::new();
+    let (certificate, ca) =
+        (shipped("tests/fixtures/tls/server.pem"), shipped("tests/fixtures/tls/ca.pem"));
+    let key = shipped("tests/fixtures/tls/server.key");
+    let good = "broker = \"mqtts://b\"\n";
+    let cases = [
+        ("username = \"x\"".to_owned(), "broker", "broker"),
+        ("broker = \"b:1883\"".into(), "mqtt.broker", "write `mqtts://b:1883`"),
+        ("broker = \"wss://b/mqtt\"".into(), "mqtt.broker", "write `mqtts://b/mqtt`"),
+        ("broker = \"mqtts://b/topic\"".into(), "mqtt.broker", "scheme, host and port only"),
+        ("broker = \"mqtts://me:HUSH@b\"".into(), "mqtt.broker", "`password_file`"),
+        (format!("{good}password = \"HUSH\""), "mqtt.password", "secrets are not written here"),
+        (
+            format!("{good}password_file = \"mqtt.password\""),
+            "mqtt.password_file",
+            "set `username`",
+        ),
+        (
+            format!("{good}username = \"x\"\npassword_file = \"nope\""),
+            "mqtt.password_file",
+            "may read",
+        ),
+        (format!("{good}key_file = \"{key}\""), "mqtt.key_file", "set `certificate_file`"),
+        (
+            format!("{good}certificate_file = \"{certificate}\""),
+            "mqtt.certificate_file",
+            "set `key_file`",
+        ),
+        (
+            format!("{good}certificate_file = \"{ca}\"\nkey_file = \"{key}\""),
+            "mqtt.key_file",
+            "cannot be used",
+        ),
+        (
+            format!("{good}certificate_file = \"{key}\"\nkey_file = \"{key}\""),
+            "mqtt.certificate_file",
+            "no PEM certificate",
+        ),
+        (format!("broker = \"mqtt://b\"\nca_file = \"{ca}\""), "mqtt.ca_file", "write `mqtts://`"),
+        (format!("{good}keep_alive = \"1s\""), "mqtt.keep_alive", "5s"),
+        (format!("{good}session_expiry = \"31d\""), "mqtt.session_expiry", "30d"),
+    ];
+    for (lines, key, words) in cases {
+        let text = with_broker(&lines);
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        let (shown, first) = (errors.to_string(), &errors.errors[0]);
+        assert_eq!(errors.errors.len(), 1, "{shown}");
+        assert!(first.key.ends_with(key) && first.line > 2, "{key}: {first:?}");
+        assert!(shown.contains(words) && !shown.contains("HUSH"), "`{words}` is not in\n{shown}");
+    }
 }
 
 // ---- variables, identity, cost

@@ -17,6 +17,7 @@ mod scripted;
 use device::{Device, Disk, ID, settings, soon, topic, tuning};
 use mosquitto::mqtt_client::{Client, Message};
 use mosquitto::{Mosquitto, Setup};
+use vedette::spool::{Kind, Message as OutboxMessage};
 
 /// The admin's client, which sees all that the device says.
 fn observer(broker: &Mosquitto) -> Client {
@@ -401,6 +402,132 @@ fn a_topic_that_the_broker_refuses_is_told_until_it_takes_it() {
     assert_eq!(device.wait_for(|s| s.connected).connections, 1);
 }
 
+// ---- the outbox
+
+fn message(below: &str, payload: String) -> OutboxMessage {
+    let payload = payload.into_bytes();
+    OutboxMessage { kind: Kind::Alarm, topic: below.into(), payload, correlation: Some(vec![7]) }
+}
+
+/// Posts so many alarms, numbered.
+fn post(disk: &Disk, numbers: std::ops::Range<u32>) {
+    let messages = numbers.map(|n| message("alarm", n.to_string())).collect();
+    soon(disk.spool.post(messages)).unwrap();
+}
+
+fn number(message: &Message) -> u32 {
+    assert_eq!(message.correlation, Some(vec![7]));
+    String::from_utf8(message.payload.clone()).unwrap().parse().unwrap()
+}
+
+fn outbox_is_empty(disk: &Disk, arrived: u64) {
+    let outbox = soon(disk.spool.snapshot()).unwrap().outbox;
+    let alarms = outbox.kinds[1];
+    assert!(outbox.holds(), "{outbox:?}");
+    assert_eq!((alarms.arrived, alarms.queued, alarms.dropped), (arrived, 0, 0));
+}
+
+/// What was acknowledged is told apart from what was not by whether the observer has it: mosquitto
+/// passes a message on before it acknowledges it.
+fn everything_arrives_although_the_broker_is_killed(persistent: bool) {
+    let user = Some((ID.to_owned(), "right".to_owned()));
+    let mut broker = Mosquitto::start(&Setup { user, persistent, ..Setup::default() });
+    let disk = Disk::new();
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "right").unwrap();
+    let mut with_password = settings(broker.port);
+    with_password.username = Some(ID.into());
+    with_password.password_file = Some(password.path().to_owned());
+    post(&disk, 0..100);
+
+    let mut before = broker.admin("before");
+    before.subscribe_at(&topic("alarm"), 0);
+    let mut device = Device::start(with_password, &disk);
+    let mut seen: Vec<_> = (0..100).map(|_| number(&before.next())).collect();
+    assert!(seen.is_sorted(), "in the order of their numbers: {seen:?}");
+    post(&disk, 100..400);
+    seen.extend((0..50).map(|_| number(&before.next())));
+    // Until somebody observes it again, the device is not let in.
+    std::fs::write(password.path(), "wrong").unwrap();
+    broker.kill();
+    seen.extend(before.rest().iter().map(number));
+    post(&disk, 400..450);
+    broker.restart();
+    let mut after = broker.admin("after");
+    after.subscribe_at(&topic("alarm"), 0);
+    std::fs::write(password.path(), "right").unwrap();
+
+    while (0..450).any(|n| !seen.contains(&n)) {
+        seen.push(number(&after.next()));
+    }
+    device.wait_for(|s| s.arrived >= 450);
+    outbox_is_empty(&disk, 450);
+    assert!(seen.len() <= 450 + 16, "again goes only what was in flight: {}", seen.len() - 450);
+    device.stop();
+}
+
+#[test]
+fn what_must_arrive_does_although_a_forgetful_broker_is_killed() {
+    everything_arrives_although_the_broker_is_killed(false);
+}
+
+#[test]
+fn what_must_arrive_does_although_a_persistent_broker_is_killed() {
+    everything_arrives_although_the_broker_is_killed(true);
+}
+
+#[test]
+fn what_a_killed_device_had_in_flight_is_published_by_the_next_run() {
+    let silent = scripted::Broker::start(scripted::Manner::Silent);
+    let disk = Disk::new();
+    post(&disk, 0..40);
+    let device = Device::start(settings(silent.port), &disk);
+    silent.heard(18);
+    device.kill();
+    assert!(silent.ended().len() <= 18);
+
+    let broker = Mosquitto::start(&Setup::default());
+    let mut observer = observer(&broker);
+    let mut device = Device::start(settings(broker.port), &disk);
+    for n in 0..40 {
+        assert_eq!(number(&observer.wait_for(|m| m.topic == topic("alarm"))), n);
+    }
+    device.wait_for(|s| s.arrived == 40);
+    outbox_is_empty(&disk, 40);
+}
+
+#[test]
+fn what_the_broker_refuses_waits_and_holds_up_nothing() {
+    let acl = |alarms: &str| {
+        let write = ["online", "caps", "cmd/+/status", alarms].map(topic);
+        let lines: Vec<_> = write.iter().map(|t| format!("topic write {t}\n")).collect();
+        format!("{}topic read {}\n", lines.concat(), topic("cmd/#"))
+    };
+    let broker = Mosquitto::start(&Setup { acl: Some(acl("nothing")), ..Setup::default() });
+    let mut observer = observer(&broker);
+    let disk = Disk::new();
+    // Enough of them to fill a window twice, in front of those that may go.
+    post(&disk, 0..40);
+    let allowed = (40..60).map(|n| message("cmd/x/status", n.to_string())).collect();
+    soon(disk.spool.post(allowed)).unwrap();
+    let mut device = Device::start(settings(broker.port), &disk);
+    for n in 40..60 {
+        assert_eq!(number(&observer.wait_for(|m| m.topic == topic("cmd/x/status"))), n);
+    }
+    let state = device.wait_for(|s| s.arrived == 20 && s.fault.is_some());
+    let fault = state.fault.unwrap();
+    assert!(fault.contains(&topic("alarm")) && fault.contains("not authorized"), "{fault}");
+    assert!(state.refused >= 40, "{}", state.refused);
+
+    broker.set_acl(&acl("alarm"));
+    for n in 0..40 {
+        assert_eq!(number(&observer.wait_for(|m| m.topic == topic("alarm"))), n);
+    }
+    let state = device.wait_for(|s| s.arrived == 60 && s.fault.is_none());
+    assert_eq!(state.connections, 1);
+    outbox_is_empty(&disk, 60);
+}
+
 // ---- stored events
 
 #[test]
@@ -431,12 +558,13 @@ fn stored_events_are_told_and_what_the_ring_had_to_drop_is_counted() {
 fn a_broker_that_never_acknowledges_is_not_flooded_and_holds_nothing_up() {
     let broker = scripted::Broker::start(scripted::Manner::Silent);
     let disk = Disk::new();
+    post(&disk, 0..100);
     let mut device = Device::start(settings(broker.port), &disk);
     device.wait_for(|s| s.connected);
     for n in 0..64 {
         device.publish("health", &n.to_string());
     }
-    broker.heard(16);
+    broker.heard(32);
     // The line still hears, and still acknowledges.
     let delivery = device.delivery();
     assert_eq!(delivery.topic, topic("cmd/scripted"));
@@ -444,7 +572,9 @@ fn a_broker_that_never_acknowledges_is_not_flooded_and_holds_nothing_up() {
     broker.acknowledged();
     device.stop();
     let said = broker.ended();
-    assert!(said.len() <= 17, "sixteen and the farewell: {}", said.len());
+    assert!(said.len() <= 33, "sixteen of each kind and the farewell: {}", said.len());
+    let alarms = said.iter().filter(|m| m.topic == topic("alarm")).count();
+    assert_eq!(alarms, 16);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) struct Root {
     /// Local control.
     #[serde(default)]
     pub(crate) control: Control,
+    /// The broker, for commands and messages. Default: none.
+    pub(crate) mqtt: Option<Mqtt>,
 }
 
 /// Who this device is.
@@ -409,6 +411,37 @@ impl Default for Control {
     }
 }
 
+/// The broker, for commands and messages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mqtt {
+    /// `mqtts://host[:port]`, or `mqtt://host[:port]` without encryption. Default ports: 8883 and 1883.
+    pub(crate) broker: String,
+    /// User name. Default: none.
+    #[schemars(length(min = 1, max = 256))]
+    pub(crate) username: Option<String>,
+    /// File whose first line is the password. A relative name is looked up in systemd's credentials
+    /// directory, else beside the configuration.
+    pub(crate) password_file: Option<PathBuf>,
+    /// PEM file with the CA to trust instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// PEM file with the device's certificate and what lies between it and the CA; with `key_file`.
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// PEM file with the certificate's private key; found as `password_file`.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Longest silence before the connection is probed.
+    #[serde(default = "sixty_seconds")]
+    #[schemars(extend("minDuration" = "5s", "maxDuration" = "1h"))]
+    pub(crate) keep_alive: Time,
+    /// How long the broker keeps commands for a device that is away.
+    #[serde(default = "one_day")]
+    #[schemars(extend("minDuration" = "1m", "maxDuration" = "30d"))]
+    pub(crate) session_expiry: Time,
+    /// Tell of each stored picture through the outbox, so that it must arrive, instead of at best effort.
+    #[serde(default)]
+    pub(crate) reliable: bool,
+}
+
 /// An enum whose words in the file are those of a shared type without serde.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident => $target:path { $($word:literal $variant:ident),+ $(,)? }) => {
@@ -453,6 +486,14 @@ fn five_seconds() -> Time {
 
 fn thirty_seconds() -> Time {
     Time::secs(30)
+}
+
+fn sixty_seconds() -> Time {
+    Time::secs(60)
+}
+
+fn one_day() -> Time {
+    Time::secs(86_400)
 }
 
 fn ten_minutes() -> Time {

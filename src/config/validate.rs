@@ -6,6 +6,7 @@
 
 mod camera;
 mod destination;
+mod mqtt;
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
@@ -19,7 +20,7 @@ use super::place::{self, Path};
 use super::{Config, Context, LogSettings, cost, raw, shape, units};
 use crate::contract::key::{DEFAULT_TEMPLATE, KeyTemplate};
 use crate::identity::{self, Identity};
-use crate::{capture, spool};
+use crate::{capture, spool, upload};
 
 /// Must the files that the configuration names be readable?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,8 @@ impl Check<'_> {
             key_template: template.unwrap_or_default(),
             meta: metadata(&device),
         };
+        let mqtt = tables.mqtt.and_then(|m| self.mqtt(m, &identity.device, &root.key("mqtt")));
+        let reliable_notices = mqtt.as_ref().is_some_and(|m| m.reliable);
         let cameras = tables.camera.into_iter().filter_map(|(name, camera)| {
             self.camera(&name, camera, &shared, &root.key("camera").key(&name))
         });
@@ -167,14 +170,14 @@ impl Check<'_> {
                 path: self.absolute(&tables.spool.path),
                 max_bytes: tables.spool.max_bytes.0,
             },
-            upload: upload?,
+            upload: upload::Settings { reliable_notices, ..upload? },
             in_hand,
             trust: tables.clock.trust.into(),
             log: LogSettings { level: tables.log.level, format: tables.log.format },
             control_socket,
             trigger_socket,
             trigger_group: tables.control.trigger_group,
-            mqtt: None,
+            mqtt,
             source: self.errors.file.clone(),
         })
     }

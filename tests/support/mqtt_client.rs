@@ -75,11 +75,16 @@ impl Client {
 
     /// Subscribes at QoS 1, retain flags as published.
     pub(crate) fn subscribe(&mut self, filter: &str) {
+        self.subscribe_at(filter, 1);
+    }
+
+    /// The same at another QoS: at 0 the broker holds nothing back.
+    pub(crate) fn subscribe_at(&mut self, filter: &str, qos: u8) {
         let id = self.id();
         let mut body = id.to_be_bytes().to_vec();
         body.push(0);
         body.extend(text(filter));
-        body.push(0b0000_1001);
+        body.push(0b0000_1000 | qos);
         self.send(0x82, &body).unwrap();
         let answer = self.answer(0x90, id).unwrap();
         assert!(answer.last().is_some_and(|code| *code <= 1), "{filter}: {answer:?}");
@@ -138,6 +143,14 @@ impl Client {
         }
     }
 
+    /// All that still comes until the connection ends.
+    pub(crate) fn rest(mut self) -> Vec<Message> {
+        while let Ok((kind, body)) = self.packet() {
+            self.hear(kind, &body);
+        }
+        self.arrived.into()
+    }
+
     fn id(&mut self) -> u16 {
         self.next_id += 1;
         self.next_id
@@ -158,7 +171,8 @@ impl Client {
         if kind >> 4 == 3 {
             let (message, id) = read_publish(kind, body);
             if let Some(id) = id {
-                self.send(0x40, &id.to_be_bytes())?;
+                // The broker may be gone by now, and what it said still counts.
+                self.send(0x40, &id.to_be_bytes()).ok();
             }
             self.arrived.push_back(message);
         }

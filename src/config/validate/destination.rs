@@ -31,7 +31,7 @@ impl Check<'_> {
             destination: settings,
             concurrency: destination.concurrency,
             wait_for_clock: destination.wait_for_clock.0,
-            reliable_notices: false,
+            reliable_notices: false, // decided by `[mqtt]`
         })
     }
 
@@ -137,7 +137,7 @@ impl Check<'_> {
         })
     }
 
-    fn ca_file(&mut self, file: &FilePath, path: &Path) -> PathBuf {
+    pub(super) fn ca_file(&mut self, file: &FilePath, path: &Path) -> PathBuf {
         let file = self.absolute(file);
         let wrong = match fs::read(&file) {
             Ok(bytes) if bytes.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => None,
