@@ -1,14 +1,19 @@
-//! `vedette trigger` as detectors and sensors meet it, against the real socket and an agent that answers
-//! by script.
+//! `vedette trigger` as detectors and sensors meet it: against the real socket and an agent that answers
+//! by script, and once against the whole agent.
 
 #![cfg(test)]
+
+#[path = "support/process.rs"]
+mod process;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use process::Process;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -226,4 +231,76 @@ fn a_configuration_file_tells_the_socket() {
     let ended = vedette(&["trigger", "--config", "/nowhere/vedette.toml"]).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     assert!(err(&ended).contains("/nowhere/vedette.toml"), "{}", err(&ended));
+}
+
+/// Asks until there is an answer; two minutes without one fail the test.
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited for {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// What stands beside each stored object.
+fn stored(dir: &Path) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|e| e == "json") {
+                found.extend(serde_json::from_slice(&fs::read(path).unwrap()).ok());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_camera_that_does_nothing_else_stores_what_is_triggered() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    fs::create_dir(at("store")).unwrap();
+    fs::write(
+        at("vedette.toml"),
+        "[device]\nid = \"cam1\"\n[camera.yard]\nscene = { size = \"320x240\" }\nmotion.enabled = false\n\
+         [destination.dir]\npath = \"store\"\n[spool]\npath = \"spool\"\n\
+         [control]\nsocket = \"control.sock\"\n[clock]\ntrust = \"always\"\n[log]\nformat = \"text\"\n",
+    )
+    .unwrap();
+    let (config, state) = (at("vedette.toml"), at("state"));
+    let run = ["run", "--config", &config, "--state-dir", &state];
+    let mut agent = Process::spawn(&mut vedette(&run), dir.path(), "agent");
+    let trigger = |args: &[&str]| {
+        let mut command = vedette(&["trigger", "--config", &config]);
+        command.args(args).output().unwrap()
+    };
+    let args = ["--label=person", "--box=0.25,0.5,0.5,0.25", "--meta=model=hog"];
+    // The camera takes a moment to open.
+    let ended = wait_for("a picture", || Some(trigger(&args)).filter(|e| e.status.success()));
+    assert_eq!(out(&ended), "kept 1 picture of camera yard\n");
+    let unknown = trigger(&["--camera=gate"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(err(&unknown).contains("there is: yard"), "{}", err(&unknown));
+
+    let object = wait_for("the stored picture", || stored(&dir.path().join("store")).pop());
+    assert!(object["key"].as_str().unwrap().contains("-external-"), "{object}");
+    let meta = &object["metadata"];
+    for (name, value) in [
+        ("trigger", "external"),
+        ("trigger-label", "person"),
+        ("trigger-boxes", "80-120-160-60"),
+        ("meta-model", "hog"),
+    ] {
+        assert_eq!(meta[name], value, "{object}");
+    }
+    agent.signal(rustix::process::Signal::TERM);
+    assert!(agent.wait(Duration::from_secs(60)).unwrap().success(), "{}", agent.output());
+    assert_eq!(stored(&dir.path().join("store")).len(), 1, "{}", agent.output());
 }

@@ -290,3 +290,63 @@ pub(super) fn bytes(n: u64) -> String {
     }
     format!("{value:.1} TiB")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::OutboxStatus;
+
+    #[test]
+    fn a_paused_uploader_is_the_first_thing_said_of_it() {
+        let mut upload =
+            UploadStatus { destination: "directory store".into(), ..Default::default() };
+        assert!(upload_words(&upload).starts_with("directory store, "));
+        upload.paused = true;
+        assert!(upload_words(&upload).starts_with("PAUSED by a command"));
+    }
+
+    #[test]
+    fn the_broker_and_its_outbox_are_told_with_their_sums() {
+        let outcome = OutboxStatus { put: 3, arrived: 1, queued: 1, dropped: 1, holds: true };
+        let broken = OutboxStatus { put: 3, holds: false, ..Default::default() };
+        let mut mqtt = MqttStatus {
+            broker: "mqtts://broker:8883".into(),
+            connected: true,
+            connections: 1,
+            stored_lost: 2,
+            ..Default::default()
+        };
+        assert_eq!(
+            mqtt_words(&mqtt).lines().next(),
+            Some("mqtts://broker:8883, connected (1 connection in this run)")
+        );
+        assert!(mqtt_words(&mqtt).ends_with("stored events told 0, 2 lost"));
+        mqtt.outbox =
+            [("alarm", broken), ("outcome", outcome), ("stored", OutboxStatus::default())]
+                .map(|(kind, sum)| (kind.to_owned(), sum))
+                .into();
+        let mut lines = String::new();
+        outbox_lines(&mut lines, &mqtt);
+        assert!(lines.contains("outcome: put 3 = arrived 1 + queued 1 + dropped 1   ✓"), "{lines}");
+        assert!(lines.contains("alarm: put 3") && lines.contains("DOES NOT ADD UP"), "{lines}");
+        assert!(!lines.contains("stored:"), "nothing ever put, nothing to say: {lines}");
+        mqtt.connected = false;
+        mqtt.last_error = Some("connection refused".into());
+        mqtt.failures = 2;
+        let away = "mqtts://broker:8883, NOT CONNECTED: connection refused (2 failures in a row)";
+        assert_eq!(mqtt_words(&mqtt).lines().next(), Some(away));
+    }
+
+    #[test]
+    fn commands_are_told_with_why_some_were_rejected() {
+        let commands = CommandsStatus {
+            received: 4,
+            accepted: 2,
+            known: 1,
+            rejected: [("expired".to_owned(), 1)].into(),
+            open: 1,
+        };
+        let expected = "received 4, accepted 2, known before 1, rejected 1 (expired 1); 1 open";
+        assert_eq!(commands_words(&commands), expected);
+    }
+}
