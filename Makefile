@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check doc bench soak device-smoke minimal-debian
+.PHONY: help demo test check doc bench soak rtsp device-smoke minimal-debian
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -35,6 +35,11 @@ bench: ## the figures of docs/benchmarks.md, each beside its peer in the same ru
 soak: ## ten minutes of 1080p uploads; prints memory and its slope
 	@tools/setup bench
 	@benches/soak/run
+
+rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1" is a try
+	@tools/setup rtsp
+	@cargo build --locked --bin vedette
+	@tests/exec/rtsp $(RTSP)
 
 device-smoke: ## a whole camera device in a virtual machine: V4L2 driver, systemd, the agent
 	@tools/setup device

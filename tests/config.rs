@@ -310,10 +310,42 @@ fn every_example_is_valid_and_tells_its_store() {
     use {AddressStyle::*, Provider::*};
     assert_eq!(store("usb-webcam-minio"), (Generic, Path, "us-east-1".into()));
     assert_eq!(store("raspberry-pi"), (Generic, Path, "us-east-1".into()));
+    assert_eq!(store("rtsp-camera"), (Generic, Path, "us-east-1".into()));
     assert_eq!(store("aws-s3"), (Aws, VirtualHost, "eu-central-1".into()));
     assert_eq!(store("tencent-cos"), (Cos, VirtualHost, "ap-guangzhou".into()));
-    assert_eq!(fs::read_dir(shipped("config/examples")).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(shipped("config/examples")).unwrap().count(), 5);
     assert!(read("config/examples/tencent-cos.toml").contains("NOT YET PROVEN"));
+}
+
+#[test]
+fn an_exec_camera_is_told_what_is_wrong_with_it() {
+    let device = Device::new();
+    let small = |exec: &str| {
+        let text = format!("[camera.a.exec]\n{exec}\n[destination]\ndir.path = \"x\"\n");
+        config::parse(&text, &device.config(), &device.context())
+    };
+    for (exec, said) in [
+        ("command = []", "has 0 entries"),
+        ("command = \"ffmpeg -i x\"", "expected an array"),
+        ("command = [\"ffmpeg -i x\"]", "each word is a text of its own"),
+        ("command = [\"./cam\"]", "neither an absolute path nor a name"),
+        ("command = [\"cam\"]\nformat = \"yuyv\"", "add `size = \"1280x720\"`"),
+        ("command = [\"cam\"]\nsize = \"64x48\"", "JPEG images tell their own size"),
+        ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"9000x9000\"", "larger than 32 MiB"),
+        ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"65x48\"", "is odd"),
+        ("command = [\"cam\", \"${nobody}\"]", "there is no `${nobody}`"),
+    ] {
+        let errors = small(exec).unwrap_err();
+        assert!(errors.to_string().contains(said), "{said} is not in\n{errors}");
+        assert_eq!(errors.errors.len(), 1, "{errors}");
+    }
+    let secret = small("command = [\"./cam\",\n  \"rtsp://me:HUSH@cam/1\"]").unwrap_err();
+    assert!(!secret.to_string().contains("HUSH"), "{secret}");
+    let config = small("command = [\"cam\", \"${device}\"]\nfps = 2\n").unwrap();
+    let vedette::camera::Source::Exec(exec) = &config.cameras[0].source else { panic!("no exec") };
+    assert_eq!(exec.command, ["cam", &config.identity.device]);
+    let all = small("command = [\"cam\"]\nfps = 2\n[camera.a]\nmotion.keep = \"all\"").unwrap();
+    assert_eq!(puts_a_day(&all), 200.0 * 20.0 * 2.0);
 }
 
 #[test]

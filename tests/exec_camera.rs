@@ -192,6 +192,7 @@ fn frames_of_ffmpeg_come_with_their_size_and_arrival() {
         assert!(frame.captured <= clock.boottime());
         before = (Some(frame.sequence), frame.captured);
     }
+    assert!(before.0 < Some(footage::VTEST_FRAMES as u64));
 }
 
 #[test]
@@ -290,6 +291,9 @@ fn the_end_is_told_with_its_status_and_the_last_words() {
     let mut camera = stage.open("cat frame; echo one >&2; printf 'lens is gone' >&2; exit 3");
     assert_eq!(next(&mut camera).unwrap().1, 0);
     assert_eq!(last_words(&mut camera), "sh ended with status 3: lens is gone");
+    drop(camera);
+    let mut camera = stage.open("cat frame; echo long ago >&2; exit 0");
+    assert_eq!(last_words(&mut camera), "sh ended with status 0");
     drop(camera);
     let mut camera = stage.open("cat frame; kill -9 $$");
     assert_eq!(last_words(&mut camera), "sh was ended by signal 9");

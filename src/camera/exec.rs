@@ -218,9 +218,11 @@ impl ExecCamera {
             self.listen(); // what it wrote before it ended
         }
         let ended = self.child.ended();
-        if ended != Some(Ended::Status(0)) {
-            self.lines.warn(Instant::now());
+        if ended == Some(Ended::Status(0)) {
+            // All went well by its own account: what it said last may be hours old.
+            return format!("{} ended with status 0", self.child.name);
         }
+        self.lines.warn(Instant::now());
         let how = ended.map_or("closed its output".to_owned(), |ended| ended.to_string());
         self.with_last_words(&how)
     }

@@ -117,6 +117,7 @@ impl Check<'_> {
             {
                 let what = format!("frames of `{pixels}` are larger than 32 MiB");
                 self.error(&size, what, "let the program write smaller ones, or MJPEG");
+                return None; // the byte budget would be too small for them as well
             }
             _ => self.even(exec.size, &size),
         }
