@@ -141,9 +141,9 @@ async fn after_ten_minutes_a_manifest_is_due_with_what_is_still_on_its_way() {
         })
         .await;
     end(&f, "e", 2).await;
-    f.reopen_at(later(TEN_MINUTES - 120_000_000_000)).await;
+    f.reopen_at(later(TEN_MINUTES / 2)).await;
     nothing_due(&f).await;
-    f.reopen_at(later(TEN_MINUTES + 1)).await;
+    f.reopen_at(later(2 * TEN_MINUTES)).await;
     let event = due(&f).await.remove(0);
     assert_eq!((event.counts.pending, event.why.as_str()), (2, "quiet"));
     let claim = f.spool.claim(Order::Oldest).await.unwrap().unwrap();

@@ -196,7 +196,40 @@ mod tests {
 
     use super::*;
     use crate::account::Account;
+    use crate::clock::BootTime;
+    use crate::contract::Facts;
     use crate::spool::trailer::tests::facts;
+
+    #[test]
+    fn an_events_end_comes_out_with_the_last_picture_that_was_handed_over_before_it() {
+        let (mailbox, account) = (Mailbox::default(), Account::new(10_000));
+        let shot = |seq| {
+            let token = account.choose(10).unwrap();
+            Shot { bytes: Bytes::new(), facts: Facts { seq, ..facts(b"") }, token }
+        };
+        let end = |event: &str| EventEnd {
+            camera: "front".into(),
+            event: event.into(),
+            began: BootTime(1),
+            duration: Duration::ZERO,
+            why: "quiet".into(),
+            chosen: 33,
+        };
+        (1..=33).for_each(|seq| mailbox.put_shot(shot(seq)));
+        assert!(mailbox.put_end(end("a")));
+        mailbox.put_shot(shot(34));
+        assert!(mailbox.put_end(end("b")));
+        let events = |work: &Work| work.ends.iter().map(|e| e.event.clone()).collect::<Vec<_>>();
+        let first = mailbox.take(None, u64::MAX);
+        assert_eq!((first.shots.len(), events(&first)), (32, vec![]));
+        let second = mailbox.take(None, u64::MAX);
+        assert_eq!(events(&second), ["a", "b"], "in order, with the group that holds the rest");
+        assert!(mailbox.put_end(end("c")));
+        assert_eq!(events(&mailbox.take(None, u64::MAX)), ["c"], "nothing is before it");
+        assert!((0..ENDS).all(|_| mailbox.put_end(end("many"))) && !mailbox.put_end(end("more")));
+        mailbox.close();
+        assert!(!mailbox.put_end(end("late")));
+    }
 
     #[test]
     fn nobody_waits_for_a_thread_that_is_gone() {
