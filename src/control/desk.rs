@@ -99,7 +99,8 @@ pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
             debug!(?ended, "The desk closes.");
         }
     }
-    // What is held is not acknowledged: the broker sends it again.
+    // What waits there and what is held is not acknowledged: the broker sends it again.
+    drop(deliveries);
     desk.held.clear();
     let working = &mut desk.working;
     let last = async { while working.join_next().await.is_some() {} };

@@ -175,6 +175,12 @@ impl Bench {
         acked
     }
 
+    /// Waits until the desk has done with all that was delivered before: by a command that it rejects.
+    pub(crate) async fn come_so_far(&mut self) {
+        self.command("mark", "reboot", json!({})).await;
+        assert_eq!(self.rejection("mark").await, "unknown-op");
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap();
         self.clock.0.fetch_add(ns, Ordering::SeqCst);
@@ -221,8 +227,17 @@ impl Bench {
 
     /// Stops it in order.
     pub(crate) async fn stop(&mut self) {
-        self.shutdown.take().unwrap().send(()).unwrap();
+        self.begin_stop();
         self.ended().await;
+    }
+
+    pub(crate) fn begin_stop(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until nothing can be delivered any more.
+    pub(crate) async fn closed(&self) {
+        self.deliveries.as_ref().unwrap().closed().await;
     }
 
     pub(crate) async fn ended(&mut self) {
