@@ -345,6 +345,7 @@ mod tests {
             known: 1,
             rejected: [("expired".to_owned(), 1)].into(),
             open: 1,
+            ..CommandsStatus::default()
         };
         let expected = "received 4, accepted 2, known before 1, rejected 1 (expired 1); 1 open";
         assert_eq!(commands_words(&commands), expected);

@@ -1,5 +1,7 @@
 //! Pictures that somebody wants of the next frames.
 
+use std::sync::mpsc::RecvTimeoutError;
+
 use vedette::account::{Fate, Teller};
 use vedette::capture::{Leave, Wanted};
 use vedette::contract::{Class, Trigger};
@@ -138,7 +140,11 @@ fn what_is_withdrawn_is_forgotten_at_once_and_makes_room() {
     }
     rig.gate.send(()).unwrap();
     rig.over();
-    assert!(heard[3].fates.recv_timeout(PLENTY).is_err(), "never taken, and its teller is gone");
+    assert_eq!(
+        heard[3].fates.recv_timeout(PLENTY),
+        Err(RecvTimeoutError::Disconnected),
+        "never taken, and its teller is gone"
+    );
     heard.iter().for_each(|ears| {
         ears.leave.withdraw();
     });
@@ -160,7 +166,7 @@ fn who_wants_none_gets_none() {
     rig.asks.send(Ask::Keep(none)).unwrap();
     rig.gate.send(()).unwrap();
     rig.over();
-    assert!(heard.fates.recv_timeout(PLENTY).is_err());
+    assert_eq!(heard.fates.recv_timeout(PLENTY), Err(RecvTimeoutError::Disconnected));
     assert_eq!(rig.stop().0.chosen, 0);
 }
 
@@ -212,7 +218,11 @@ fn a_lost_camera_drops_everyone_who_wants_something_and_says_so_to_who_looks() {
     rig.gate.send(()).unwrap();
     rig.over();
     assert_eq!(answer.recv_timeout(PLENTY).unwrap().unwrap_err(), "the camera is not streaming");
-    assert!(silence.fates.recv_timeout(PLENTY).is_err(), "nobody tells");
+    assert_eq!(
+        silence.fates.recv_timeout(PLENTY),
+        Err(RecvTimeoutError::Disconnected),
+        "nobody tells"
+    );
     assert_eq!(taken(rig.stop().1), told(&[("c-9", 2)]), "nothing of what came back");
     assert_eq!(heard.fates.iter().collect::<Vec<_>>(), [Fate::Kept]);
 }
@@ -243,7 +253,7 @@ fn what_the_first_pass_cannot_read_is_not_taken_and_the_ask_stays() {
     assert_eq!(counted(&rig), [5, 5, 0, 0, 0]);
     assert_eq!(heard.fates.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty), "it waits");
     rig.stop();
-    assert!(heard.fates.recv_timeout(PLENTY).is_err());
+    assert_eq!(heard.fates.recv_timeout(PLENTY), Err(RecvTimeoutError::Disconnected));
 }
 
 #[test]
