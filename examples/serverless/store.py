@@ -11,12 +11,14 @@ A store has three methods:
 
 Nothing of a provider is imported before its store is made. Where credentials come from:
 
-| store | environment |
-|---|---|
-| `s3`  | boto3's own: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (Lambda sets them); other S3 stores besides: `AWS_ENDPOINT_URL_S3` |
-| `cos` | `TENCENTCLOUD_SECRETID`, `TENCENTCLOUD_SECRETKEY`, `TENCENTCLOUD_SESSIONTOKEN` (SCF sets them from the function's role), `TENCENTCLOUD_REGION` or `COS_REGION` |
-| `oss` | `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, `ALIBABA_CLOUD_SECURITY_TOKEN`; in FC the invocation's context; `FC_REGION` or `OSS_REGION` |
-| `dir` | none; `STORE_DIR` is the agent's `destination.dir.path`, more directories after a colon; a bucket is a directory's last name |
+s3   boto3's own: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (Lambda sets
+     them); for other S3 stores AWS_ENDPOINT_URL_S3 besides.
+cos  TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN (SCF sets them from the
+     function's role), TENCENTCLOUD_REGION or COS_REGION.
+oss  ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN; in FC those of
+     the invocation's context win. FC_REGION or OSS_REGION, or an address of your own in OSS_ENDPOINT.
+dir  None. STORE_DIR is the agent's `destination.dir.path`, more directories after a colon; a bucket is a
+     directory's last name.
 """
 
 import contextlib

@@ -198,6 +198,11 @@ class Never(OnADirectory):
         outcomes = handle([self.new(key) for key in results], self.store)
         self.assertEqual({one.status for one in outcomes}, {"skipped"})
         self.assertEqual(self.results(), results)
+        # Not even one that in all else is a picture.
+        key, body, meta = motion_picture()
+        for key in (f"results/pictures/{key}", f"results/{key}"):
+            self.put(key, body, meta)
+            self.assertEqual(handle([self.new(key)], self.store)[0].status, "skipped")
 
     def test_keys_elsewhere_and_foreign_keys_are_passed_over_unread(self):
         store = Counting(self.store)
