@@ -340,7 +340,7 @@ fn each_device_hears_only_its_own_commands_where_certificates_are_names() {
     // A stolen certificate under our name: mosquitto grants the subscription, and delivers nothing.
     let mut thief = Device::start(secure("cam-8"), &Disk::new());
     let fault = thief.wait_for(|s| s.refused >= 2).fault.unwrap();
-    assert!(fault.contains(&topic("online")) && fault.contains("not authorized"), "{fault}");
+    assert!(fault.contains(&topic("")) && fault.contains("not authorized"), "{fault}");
     observer.publish(&Message::new(&topic("cmd/b"), "x"));
     for refused in 3..=4 {
         // Behind the command on the same connection, had it come.
@@ -520,9 +520,10 @@ fn what_the_broker_refuses_waits_and_holds_up_nothing() {
     assert!(state.refused >= 40, "{}", state.refused);
 
     broker.set_acl(&acl("alarm"));
-    for n in 0..40 {
-        assert_eq!(number(&observer.wait_for(|m| m.topic == topic("alarm"))), n);
-    }
+    let mut seen: Vec<_> =
+        (0..40).map(|_| number(&observer.wait_for(|m| m.topic == topic("alarm")))).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..40).collect::<Vec<_>>());
     let state = device.wait_for(|s| s.arrived == 60 && s.fault.is_none());
     assert_eq!(state.connections, 1);
     outbox_is_empty(&disk, 60);

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::fault::Row;
 use super::run::{Shared, Source};
-use super::session::{Heard, Link, Lost, MAX_PACKET, Opening, Session};
+use super::session::{Credentials, Heard, Link, Lost, MAX_PACKET, Opening, Session};
 use super::{Delivery, Settings, retained};
 use crate::clock::Timekeeper;
 use crate::tls::{self, ClientCertificate};
@@ -198,10 +198,12 @@ fn tls(settings: &Settings, keeper: &Timekeeper) -> Result<Option<rustls::Client
 }
 
 /// User name, and the first line of the password file.
-fn credentials(settings: &Settings) -> Result<Option<(String, Option<Vec<u8>>)>, String> {
+fn credentials(settings: &Settings) -> Result<Option<Credentials>, String> {
     use std::io::Read as _;
     let Some(user) = settings.username.clone() else { return Ok(None) };
-    let Some(file) = &settings.password_file else { return Ok(Some((user, None))) };
+    let Some(file) = &settings.password_file else {
+        return Ok(Some(Credentials { user, password: None }));
+    };
     let mut bytes = Vec::new();
     std::fs::File::open(file).and_then(|f| f.take(MAX_PASSWORD).read_to_end(&mut bytes)).map_err(
         |e| {
@@ -210,5 +212,6 @@ fn credentials(settings: &Settings) -> Result<Option<(String, Option<Vec<u8>>)>,
         },
     )?;
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    Ok(Some((user, Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))))
+    let password = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+    Ok(Some(Credentials { user, password: Some(password) }))
 }

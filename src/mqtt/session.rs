@@ -56,7 +56,7 @@ pub(super) struct Opening {
     /// Client id.
     pub(super) client_id: String,
     /// User name and password.
-    pub(super) credentials: Option<(String, Option<Vec<u8>>)>,
+    pub(super) credentials: Option<Credentials>,
     /// Longest silence.
     pub(super) keep_alive: Duration,
     /// How long the broker keeps the session.
@@ -65,6 +65,14 @@ pub(super) struct Opening {
     pub(super) connect_within: Duration,
     /// What the broker says, retained, when we vanish.
     pub(super) will: Outgoing,
+}
+
+/// Who we are to the broker. Never printed: it has no `Debug`.
+pub(super) struct Credentials {
+    /// User name.
+    pub(super) user: String,
+    /// Password, where one is sent.
+    pub(super) password: Option<Vec<u8>>,
 }
 
 /// Something to publish.
@@ -268,8 +276,10 @@ fn options(o: Opening) -> MqttOptions {
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))));
     }
     match o.credentials {
-        Some((user, Some(password))) => _ = options.set_credentials(user, password),
-        Some((user, None)) => _ = options.set_username(user),
+        Some(Credentials { user, password: Some(password) }) => {
+            _ = options.set_credentials(user, password)
+        }
+        Some(Credentials { user, password: None }) => _ = options.set_username(user),
         None => {}
     }
     let seconds = |d: Duration| d.as_secs().max(1);

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::device::topic;
@@ -35,7 +35,7 @@ impl Broker {
     pub(crate) fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (to, heard) = channel();
+        let (to, heard) = sync_channel(4096);
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             serve(stream, manner, &to);
@@ -76,7 +76,7 @@ impl Broker {
     }
 }
 
-fn serve(mut stream: TcpStream, manner: Manner, heard: &Sender<Heard>) {
+fn serve(mut stream: TcpStream, manner: Manner, heard: &SyncSender<Heard>) {
     stream.set_read_timeout(Some(PLENTY)).unwrap();
     while let Ok((kind, body)) = read_packet(&mut stream) {
         let answer = match kind >> 4 {

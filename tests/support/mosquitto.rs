@@ -60,7 +60,8 @@ impl Mosquitto {
         let [port, admin] = free_ports();
         fs::write(dir.path().join("broker.conf"), config(setup, dir.path(), port, admin)).unwrap();
         let mut broker = Self { process: None, port, admin, starts: 0, dir };
-        broker.set_acl(setup.acl.as_deref().unwrap_or("topic readwrite #\n"));
+        // `pattern` lines are for everyone; `topic` lines without a user only for the anonymous.
+        broker.set_acl(setup.acl.as_deref().unwrap_or("pattern readwrite #\n"));
         if let Some((user, password)) = &setup.user {
             set_password(&broker.dir.path().join("passwords"), user, password);
         }
