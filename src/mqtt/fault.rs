@@ -5,8 +5,8 @@
 //! The wait has full jitter and grows with the failures in a row; a connection that stayed up for a
 //! while ends the row. Being accepted is not being up: of two clients under one name each closes the
 //! other's connection, for ever, and a broker says so only sometimes. So three connections closed in a
-//! row within a minute of each other, with no failed attempt between them, are taken for that duel, and the waits become
-//! minutes: the other one works meanwhile, and a person is told.
+//! row within a minute, with no failed attempt between them, are taken for that duel, and the waits
+//! become minutes: the other one works meanwhile, and a person is told.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
