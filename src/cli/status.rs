@@ -87,7 +87,7 @@ pub(super) fn render(s: &Status) -> String {
         line(&mut out, "mqtt", &mqtt_words(mqtt));
         outbox_lines(&mut out, mqtt);
     }
-    if s.commands != CommandsStatus::default() {
+    if s.commands.received > 0 || s.commands.open > 0 {
         line(&mut out, "commands", &commands_words(&s.commands));
     }
     out.push_str(&sums(s));
@@ -178,14 +178,23 @@ fn outbox_lines(out: &mut String, m: &MqttStatus) {
 
 fn commands_words(c: &CommandsStatus) -> String {
     let rejected: u64 = c.rejected.values().sum();
-    format!(
-        "received {}, accepted {}, known before {}, rejected {rejected}{}; {} open",
+    let mut out = format!(
+        "received {} = accepted {} + known before {} + rejected {rejected}{}",
         c.received,
         c.accepted,
         c.known,
-        reasons(&c.rejected),
-        c.open
-    )
+        reasons(&c.rejected)
+    );
+    for (n, what) in [(c.ignored, "ignored"), (c.dropped, "dropped"), (c.in_hand, "in hand")] {
+        if n > 0 {
+            write!(out, " + {what} {n}").ok();
+        }
+    }
+    write!(out, "   {}", tick(c.holds)).ok();
+    if c.open > 0 {
+        write!(out, "\n{:>9}  {} not ended yet", "", count(c.open, "command")).ok();
+    }
+    out
 }
 
 /// Both sums of the account, and whether they hold.
@@ -339,15 +348,19 @@ mod tests {
 
     #[test]
     fn commands_are_told_with_why_some_were_rejected() {
-        let commands = CommandsStatus {
+        let mut commands = CommandsStatus {
             received: 4,
             accepted: 2,
             known: 1,
             rejected: [("expired".to_owned(), 1)].into(),
-            open: 1,
-            ..CommandsStatus::default()
+            holds: true,
+            ..Default::default()
         };
-        let expected = "received 4, accepted 2, known before 1, rejected 1 (expired 1); 1 open";
+        let expected = "received 4 = accepted 2 + known before 1 + rejected 1 (expired 1)   ✓";
         assert_eq!(commands_words(&commands), expected);
+        (commands.in_hand, commands.open, commands.holds) = (1, 2, false);
+        let words = commands_words(&commands);
+        assert!(words.contains("(expired 1) + in hand 1   ✗ DOES NOT ADD UP"), "{words}");
+        assert!(words.ends_with("2 commands not ended yet"), "{words}");
     }
 }

@@ -9,7 +9,7 @@
 //! stale socket of a dead agent is replaced; a file that is no socket never is.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -146,7 +146,7 @@ impl Server {
 fn share(path: &Path, mode: u32, group: &Group) -> Option<String> {
     let name = &group.name;
     let given = match sys::group_id(name) {
-        Ok(Some(id)) => std::os::unix::fs::lchown(path, None, Some(id))
+        Ok(Some(id)) => hand_over(path, id)
             .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))),
         Ok(None) if !group.asked => {
             info!(path = %path.display(), "No group {name} here: only the agent's user may trigger.");
@@ -162,6 +162,15 @@ fn share(path: &Path, mode: u32, group: &Group) -> Option<String> {
             path.display()
         )
     })
+}
+
+/// Asks for nothing where the group has the file by itself: under its unit, the agent's own group is the
+/// only one that it could give a file to, and chown(2) is not among its calls.
+fn hand_over(path: &Path, group: u32) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path)?.gid() == group {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(path, None, Some(group))
 }
 
 /// Removes the socket of an agent that is gone.
