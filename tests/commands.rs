@@ -35,7 +35,8 @@ struct World {
 impl World {
     fn new(camera: &str) -> Self {
         // Queues without bound: what the device does not take at once is not to be thrown away.
-        let more = "max_queued_messages 0".to_owned();
+        // Nor is the broker to wait for more to say before it says something.
+        let more = "max_queued_messages 0\nset_tcp_nodelay true".to_owned();
         let broker = Mosquitto::start(&Setup { persistent: true, more, ..Setup::default() });
         let device = Device::new();
         fs::create_dir(device.path("store")).unwrap();
@@ -352,7 +353,7 @@ fn a_flood_of_commands_is_answered_or_counted_and_takes_no_memory() {
     while !ended {
         let message = world.operator.wait_for(|m| m.topic.ends_with("/status"));
         let id = message.topic.rsplit('/').nth(1).unwrap().to_owned();
-        ended = id == "last" && message.json()["status"] == "succeeded";
+        ended = id == "last";
         told.insert(id);
     }
     let untold = status.mqtt.as_ref().unwrap().dropped + commands.ignored;

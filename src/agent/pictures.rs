@@ -81,11 +81,12 @@ impl Agent {
     fn ask(&self, camera: Option<&str>, ask: capture::Ask) -> Result<String, Reason> {
         let (name, target) = self.camera_for(camera)?;
         match target.running.counters.state() {
-            State::Streaming(_) => {}
+            // One that is being opened answers with its first frame, or not within the deadline.
+            State::Streaming(_) | State::Opening => {}
             State::Lost(why) => {
                 return Err(Reason::new("camera-lost", format!("camera {name} is lost: {why}")));
             }
-            State::Opening | State::Ended | State::Stopped => {
+            State::Ended | State::Stopped => {
                 return Err(Reason::new("camera-lost", format!("camera {name} is not streaming")));
             }
         }

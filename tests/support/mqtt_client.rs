@@ -146,7 +146,7 @@ impl Client {
     /// All that still comes until the connection ends.
     pub(crate) fn rest(mut self) -> Vec<Message> {
         while let Ok((kind, body)) = self.packet() {
-            self.hear(kind, &body);
+            self.hear(kind, &body).ok(); // it is about to end
         }
         self.arrived.into()
     }
