@@ -37,7 +37,8 @@ use crate::capture;
 use crate::clock::{BootId, Clock, Timekeeper};
 use crate::config::Config;
 use crate::contract::stored::StoredNotice;
-use crate::control::desk::DeskCounters;
+use crate::control::command::RateLimit;
+use crate::control::desk::{self, DeskCounters};
 use crate::control::socket::Access;
 use crate::control::{Ask, Job, Reply, socket};
 use crate::health::Beat;
@@ -51,6 +52,9 @@ pub use watchdog::{Verdict, Watchdog};
 
 /// Picks on their way to the still thread. The byte budget bounds them first; this bounds tiny ones.
 const PICKS: usize = 1024;
+
+/// Asks that may wait for one camera: all that the sockets and the desk can have at work.
+const ASKS: usize = 2 * socket::AT_ONCE + desk::AT_WORK;
 
 /// Longest turn of the agent itself: a reload waits for a camera, uploads, and a spool whose card may
 /// take two minutes for one flush.
@@ -86,6 +90,8 @@ pub struct Deps {
     pub open_camera: OpenCamera,
     /// Waits of the session with the broker.
     pub mqtt: mqtt::Tuning,
+    /// How many commands are taken.
+    pub rate: RateLimit,
 }
 
 /// What happened; the caller passes it to [`Agent::handle`].
@@ -353,7 +359,7 @@ impl Agent {
     fn start_camera(&mut self, settings: capture::Settings) -> anyhow::Result<()> {
         let name = settings.profile.camera.clone();
         let Some(picks) = self.picks.clone() else { return Ok(()) };
-        let (asks_in, asks) = sync_channel(4);
+        let (asks_in, asks) = sync_channel(ASKS);
         let ended = self.camera_ended.0.clone();
         let (clock, open) = (self.deps.clock.clone(), self.deps.open_camera.clone());
         let beat = self.watchdog.camera(&name, settings.frame_timeout + Duration::from_secs(10));

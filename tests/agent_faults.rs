@@ -14,6 +14,7 @@ use vedette::agent::{Agent, Deps, OpenCamera, Turn};
 use vedette::camera::{self, Camera, CameraError};
 use vedette::clock::SystemClock;
 use vedette::config::{self, Config};
+use vedette::control::command::RateLimit;
 use vedette::control::request::Request;
 use vedette::control::socket;
 use vedette::frame::{Frame, Geometry, PixelFormat};
@@ -64,7 +65,7 @@ impl Place {
 fn deps(open_camera: OpenCamera) -> Deps {
     let (config, alarms) = (ConfigStatus::default(), Vec::new());
     let (clock, mqtt) = (Arc::new(SystemClock::new()), Tuning::default());
-    Deps { clock, config, alarms, open_camera, mqtt }
+    Deps { clock, config, alarms, open_camera, mqtt, rate: RateLimit::default() }
 }
 
 fn ordinary() -> Deps {

@@ -26,7 +26,7 @@ use vedette::backoff::Backoff;
 use vedette::camera;
 use vedette::clock::SystemClock;
 use vedette::config;
-use vedette::control::{request::Request, socket};
+use vedette::control::{command::RateLimit, request::Request, socket};
 use vedette::mqtt::Tuning;
 use vedette::status::{ConfigStatus, Status};
 
@@ -75,6 +75,7 @@ async fn run<T: Send + 'static>(
         alarms: Vec::new(),
         open_camera: Arc::new(camera::open),
         mqtt: quick(),
+        rate: RateLimit::one_each(Duration::from_millis(1)),
     };
     let mut agent = Agent::start(config, deps).await.unwrap();
     let mut operator = tokio::task::spawn_blocking(operate);
@@ -140,14 +141,16 @@ impl Operator {
         self.over(|client| client.try_publish(&message).map(drop))
     }
 
-    fn hear(&mut self) -> io::Result<()> {
-        let message = self.over(Client::try_next)?;
-        let told = message.json();
-        let (id, status) = (told["id"].as_str().unwrap(), told["status"].as_str().unwrap());
-        if !["accepted", "in-progress"].contains(&status) {
-            self.ends.entry(id.to_owned()).or_default().push(told.clone());
+    /// Hears one thing; gives the id of a command that was not taken now, and may be sent again.
+    fn hear(&mut self) -> io::Result<Option<String>> {
+        let told = self.over(Client::try_next)?.json();
+        let id = told["id"].as_str().unwrap().to_owned();
+        match told["status"].as_str().unwrap() {
+            "accepted" | "in-progress" => {}
+            "rejected" if told["reason"]["code"] == "busy" => return Ok(Some(id)),
+            _ => self.ends.entry(id).or_default().push(told),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Commands, and kills the broker somewhere in between; lets it live again when cameras went on.
@@ -185,10 +188,11 @@ impl Operator {
     /// Repeats what has no end yet, one after the other, until everything has.
     fn finish(&mut self) {
         while let Some(id) = self.sent.keys().find(|id| !self.ends.contains_key(*id)).cloned() {
-            let before = self.ends.len();
             self.send(&id).unwrap();
-            while self.ends.len() == before {
-                self.hear().unwrap();
+            while !self.ends.contains_key(&id) {
+                if self.hear().unwrap().as_ref() == Some(&id) {
+                    self.send(&id).unwrap();
+                }
             }
         }
     }

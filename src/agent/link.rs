@@ -61,6 +61,7 @@ impl Agent {
             publisher: publisher.clone(),
             agent: self.asks.0.clone(),
             counters: Arc::clone(&self.commands),
+            rate: self.deps.rate,
         };
         let mqtt = mqtt::Deps {
             notices: (!settings.reliable).then(|| self.notices.subscribe()),

@@ -200,6 +200,7 @@ fn deps(path: &Path, clock: SystemClock) -> Deps {
         alarms: Vec::new(),
         open_camera: Arc::new(crate::camera::open),
         mqtt: crate::mqtt::Tuning::default(),
+        rate: crate::control::command::RateLimit::default(),
     }
 }
 

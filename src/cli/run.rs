@@ -14,6 +14,7 @@ use crate::agent::{Agent, Deps, Verdict};
 use crate::camera;
 use crate::clock::SystemClock;
 use crate::config::{self, ConfigErrors, EX_CONFIG, Loaded};
+use crate::control::command::RateLimit;
 use crate::identity;
 use crate::log;
 use crate::mqtt;
@@ -79,6 +80,7 @@ async fn daemon(options: &Options, loaded: Loaded, handle: log::Handle) -> anyho
         alarms: alarms(&loaded),
         open_camera: Arc::new(camera::open),
         mqtt: mqtt::Tuning::default(),
+        rate: RateLimit::default(),
     };
     let mut agent = tokio::select! {
         agent = Agent::start(loaded.config.clone(), deps) => agent?,

@@ -77,18 +77,20 @@ pub struct Deps {
     pub agent: mpsc::Sender<Ask>,
     /// What became of the deliveries.
     pub counters: Arc<DeskCounters>,
+    /// How many new commands are taken.
+    pub rate: RateLimit,
 }
 
 /// Takes commands until `shutdown`, or until nothing can be delivered any more, or the spool has
 /// stopped. Then it takes nothing more, and returns when what is at work has ended, within a second.
 pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
-    let Deps { prefix, spool, timekeeper, mut deliveries, publisher, agent, counters } = deps;
+    let Deps { prefix, spool, timekeeper, mut deliveries, publisher, agent, counters, rate } = deps;
     let hands = Hands { spool, agent, publisher, timekeeper };
     let mut desk = Desk {
         prefix,
         hands,
         counters,
-        rate: RateLimit::default(),
+        rate,
         working: JoinSet::new(),
         held: VecDeque::new(),
         retry_at: Instant::now(),

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use vedette::clock::{BootId, BootTime, Clock, Timekeeper, TrustPolicy, WallTime};
 use vedette::contract::command::{Status, Told};
+use vedette::control::command::RateLimit;
 use vedette::control::desk::{self, Deps, DeskCounters, DeskSums};
 use vedette::control::{Ask, Job, Reply};
 use vedette::mqtt::{Ack, Delivery, Publication, Publisher};
@@ -101,6 +102,7 @@ impl Bench {
             publisher,
             agent,
             counters: Arc::clone(&counters),
+            rate: RateLimit::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(desk::run(deps, async {

@@ -8,33 +8,48 @@ use crate::clock::BootTime;
 /// Commands that may come at once.
 pub const BURST: u32 = 10;
 
-/// One more each.
+/// One more each, unless a test is in a hurry.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A token bucket on the time since boot, kept as the moment at which it will be full again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     full_at: BootTime,
+    every: Duration,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self::one_each(EVERY)
+    }
 }
 
 impl RateLimit {
+    /// [`BURST`] at once, and then one more each `every`.
+    #[must_use]
+    pub fn one_each(every: Duration) -> Self {
+        Self { full_at: BootTime(0), every }
+    }
+
     /// Takes one token.
     pub(super) fn take(&mut self, at: BootTime) -> Result<(), Rejection> {
-        let wait = self.full_at.since(at).saturating_sub(EVERY * (BURST - 1));
+        let wait = self.full_at.since(at).saturating_sub(self.every * (BURST - 1));
         if wait.is_zero() {
-            self.full_at = self.full_at.max(at) + EVERY;
+            self.full_at = self.full_at.max(at) + self.every;
             return Ok(());
         }
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let text =
-            format!("more than {BURST} at once or one a second; send it again in {seconds} s");
+        let text = format!(
+            "more than {BURST} at once or one each {:?}; send it again in {seconds} s",
+            self.every
+        );
         let after = Some(Duration::from_secs(seconds));
         Err(Rejection { after, ..Rejection::new(Code::RateLimited, text) })
     }
 
     /// Puts the last token back: the command was not new.
     pub fn give_back(&mut self) {
-        let every = u64::try_from(EVERY.as_nanos()).unwrap_or(u64::MAX);
+        let every = u64::try_from(self.every.as_nanos()).unwrap_or(u64::MAX);
         self.full_at = BootTime(self.full_at.0.saturating_sub(every));
     }
 }
