@@ -2,6 +2,7 @@
 //! becomes of both when the agent dies in between.
 
 #![cfg(test)]
+#![allow(clippy::duplicate_mod, reason = "broker and device both run processes")]
 
 #[path = "support/device.rs"]
 mod device;
@@ -27,7 +28,7 @@ const SLOW: &str = "scene = { size = \"320x240\", fps = 0.1, seed = 3 }\nmotion.
 
 /// A device, its broker, and an operator who hears all that the device says.
 struct World {
-    broker: Mosquitto,
+    _broker: Mosquitto,
     device: Device,
     operator: Client,
 }
@@ -48,7 +49,7 @@ impl World {
         ));
         let mut operator = broker.admin("operator");
         operator.subscribe(&format!("{PREFIX}/#"));
-        let mut world = Self { broker, device, operator };
+        let mut world = Self { _broker: broker, device, operator };
         world.start();
         world
     }

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, its helpers too")]
 
-#[allow(dead_code, reason = "shared with tests that need more of it")]
 #[path = "support/device.rs"]
 mod device;
 #[allow(dead_code, reason = "shared with tests that need more of it")]

@@ -2,6 +2,7 @@
 //! socket. Loaded by `#[path = "support/device.rs"] mod device;`.
 
 #![cfg(test)]
+#![allow(dead_code, reason = "shared by tests of which each needs a part")]
 
 #[path = "process.rs"]
 pub(crate) mod process;

@@ -6,6 +6,7 @@
 //! `tools/setup test`; without it the test fails.
 
 #![cfg(test)]
+#![allow(dead_code, reason = "shared by tests of which each needs a part")]
 
 use std::fs;
 use std::net::TcpListener;

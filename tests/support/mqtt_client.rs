@@ -4,6 +4,7 @@
 //! what comes is acknowledged at once. Nothing waits longer than [`PLENTY`].
 
 #![cfg(test)]
+#![allow(dead_code, reason = "shared by tests of which each needs a part")]
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

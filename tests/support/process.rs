@@ -5,6 +5,7 @@
 //! that tests start. A file loads this by `#[path = "support/process.rs"] mod process;`.
 
 #![cfg(test)]
+#![allow(dead_code, reason = "shared by tests of which each needs a part")]
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;

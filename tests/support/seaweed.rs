@@ -6,6 +6,7 @@
 //! sometimes tested against is not tested against.
 
 #![cfg(test)]
+#![allow(dead_code, reason = "shared by tests of which each needs a part")]
 
 use std::collections::BTreeMap;
 use std::env;
