@@ -25,6 +25,7 @@ mod claim;
 mod db;
 mod files;
 mod follow;
+mod followed;
 mod images;
 mod loans;
 mod mailbox;
@@ -39,7 +40,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
-use tracing::warn;
 
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::Moment;
@@ -53,9 +53,8 @@ use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
-use crate::contract::command::Told;
 use crate::health::Beat;
-use crate::still::{EventEnd, Shot};
+use crate::still::Shot;
 
 /// Where the spool lives and how large it may grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -367,90 +366,6 @@ impl Spool {
     ) -> Result<(), SpoolError> {
         let told = images::Told { seq, outcome, retry_after, receipt: None };
         self.call(|reply| Call::Finish(told, reply)).await
-    }
-
-    /// As [`Spool::finish`] with [`Outcome::Stored`], with what the uploader knows of the object: it ends
-    /// commands and events that follow the picture, and puts the receipt's message into the outbox, all
-    /// in one transaction.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`].
-    pub async fn stored(&self, seq: u64, receipt: Receipt) -> Result<(), SpoolError> {
-        let receipt = Some(Box::new(receipt));
-        let told = images::Told { seq, outcome: Outcome::Stored, retry_after: None, receipt };
-        self.call(|reply| Call::Finish(told, reply)).await
-    }
-
-    /// Tells that an event is over; all its pictures were handed over before. Never blocks. One for
-    /// which there is no room is told by the next start, as interrupted.
-    pub fn event_ended(&self, end: EventEnd) {
-        if !self.inner.mailbox.put_end(end) {
-            warn!("The spool took an event's end no more.");
-        }
-    }
-
-    /// Events whose manifest is to be written now: all their pictures have ended, or ten minutes passed.
-    /// They are given again until their manifest is durable.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
-    pub async fn due_events(&self) -> Result<Vec<DueEvent>, SpoolError> {
-        self.call(Call::DueEvents).await?.ok_or(SpoolError::Index)
-    }
-
-    /// Writes a command down, once for each id. When it returns, it is durable.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when it could not be written: nothing was done.
-    pub async fn accept(&self, command: NewCommand) -> Result<Acceptance, SpoolError> {
-        self.call(|reply| Call::Accept(command, reply)).await?.ok_or(SpoolError::Index)
-    }
-
-    /// What was told last of a command; `None` for one that is not known.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
-    pub async fn told(&self, id: &str) -> Result<Option<Told>, SpoolError> {
-        self.call(|reply| Call::Told(id.to_owned(), reply)).await?.ok_or(SpoolError::Index)
-    }
-
-    /// Tells what came of a command's effect. When it returns this is durable, or held until it can be;
-    /// a command's end goes into the outbox in the same transaction.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`].
-    pub async fn conclude(&self, id: &str, conclusion: Conclusion) -> Result<(), SpoolError> {
-        self.call(|reply| Call::Conclude(id.to_owned(), conclusion, reply)).await
-    }
-
-    /// Puts messages into the outbox, durably.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be written.
-    pub async fn post(&self, messages: Vec<Message>) -> Result<(), SpoolError> {
-        self.done(|reply| Call::Post(messages, reply)).await
-    }
-
-    /// Up to `most` messages of the outbox with numbers above `above`, in order.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
-    pub async fn outbox(&self, above: u64, most: usize) -> Result<Vec<Queued>, SpoolError> {
-        self.call(|reply| Call::Outbox(above, most, reply)).await?.ok_or(SpoolError::Index)
-    }
-
-    /// These messages have arrived: they leave the outbox. After a power cut they may be there again.
-    ///
-    /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be removed.
-    pub async fn arrived(&self, ids: Vec<u64>) -> Result<(), SpoolError> {
-        self.done(|reply| Call::Arrived(ids, reply)).await
-    }
-
-    /// Changes whenever something was put into the outbox.
-    #[must_use]
-    pub fn outbox_changed(&self) -> watch::Receiver<u64> {
-        self.inner.mail.clone()
     }
 
     /// One consistent reading.

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vedette::camera::{Camera, CameraError, FilesSettings, Pace, files};
 use vedette::clock::SystemClock;
+use vedette::contract::manifest::Manifest;
 use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
@@ -129,7 +130,10 @@ fn kills_in_mid_upload_lose_nothing_and_store_nothing_twice() {
     assert_eq!(ledger.kept, ledger.stored, "{ledger:?}");
     assert!(ledger.kept > 100, "too few pictures to prove anything: {}", ledger.kept);
     assert_eq!((ledger.quarantined, ledger.lost.len(), ledger.generation), (0, 0, 1));
-    every_object_is_a_frame_of_the_clip(&store, &clip_path, ledger.kept);
+    // An event's manifest may have followed between the status and the stop.
+    let stored = last_told(&agent.output(), "stored=");
+    assert!(stored >= ledger.stored, "{stored}");
+    every_object_is_a_frame_of_the_clip(&store, &clip_path, stored);
 
     device.output += &agent.output();
     assert_no_secret(&device.output);
@@ -140,10 +144,12 @@ fn every_object_is_a_frame_of_the_clip(store: &Seaweed, clip: &Path, kept: u64) 
     let frames = frames_of(clip);
     let objects = store.list("v1/");
     assert_eq!(objects.len() as u64, kept);
+    let keys: HashSet<_> = objects.keys().cloned().collect();
     let mut sequences = BTreeMap::new();
     for (key, size) in objects {
         assert!(key.starts_with("v1/cam1/street/20"), "{key}");
-        let mut parts = key.trim_end_matches(".jpg").rsplit('-');
+        let (name, kind) = key.rsplit_once('.').unwrap();
+        let mut parts = name.rsplit('-');
         let (sha16, seq) = (parts.next().unwrap(), parts.next().unwrap());
         assert_eq!(sequences.insert(seq.to_owned(), key.clone()), None, "one key a picture");
         let object = store.get(&key);
@@ -153,9 +159,31 @@ fn every_object_is_a_frame_of_the_clip(store: &Seaweed, clip: &Path, kept: u64) 
         assert_eq!(object.header("x-amz-meta-sha256"), Some(sha256.as_str()));
         assert_eq!(object.header("x-amz-meta-camera"), Some("street"));
         assert_eq!(object.header("x-amz-meta-site"), Some("yard"));
+        if kind == "json" {
+            every_picture_of_a_manifest_is_there(&object.body, &keys);
+            continue;
+        }
         assert_eq!(object.header("content-type"), Some("image/jpeg"));
         assert!(frames.contains(tables_and_scan(&object.body)), "{key} is no frame of the clip");
     }
+}
+
+/// Over all kills: what a manifest calls stored is stored, and what was on its way came.
+fn every_picture_of_a_manifest_is_there(manifest: &[u8], keys: &HashSet<String>) {
+    let manifest: Manifest = serde_json::from_slice(manifest).unwrap();
+    assert!(!manifest.pictures.is_empty(), "{manifest:?}");
+    for picture in &manifest.pictures {
+        let key = picture.key.as_ref().expect("the clock is trusted");
+        assert!(keys.contains(key), "{picture:?}");
+    }
+}
+
+/// The last number that a log tells after `name`.
+fn last_told(output: &str, name: &str) -> u64 {
+    let line = output.lines().rfind(|l| l.contains("Stopped.")).unwrap();
+    let at = line.find(&format!(" {name}")).unwrap() + 1 + name.len();
+    let digits = line[at..].bytes().take_while(u8::is_ascii_digit).count();
+    line[at..at + digits].parse().unwrap()
 }
 
 fn frames_of(clip: &Path) -> HashSet<Vec<u8>> {

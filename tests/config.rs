@@ -164,7 +164,6 @@ fn one_mistake_is_told_once() {
         "[camera.a]\nscene.size = \"1x1\"\n[destination]\ndir.path = \"x\"\n",
         "[camera]\n[destination]\ndir.path = \"x\"\n",
         "[camera.a]\n[destination]\ndir.path = \"x\"\n",
-        "[camera.a]\nscene.seed = 1\nmotion.enabled = false\n[destination]\ndir.path = \"x\"\n",
         "[device]\nid = \"Gate 1\"\n[camera.a]\nscene.seed = 1\n[destination]\ndir.path = \"${device}\"\n",
     ] {
         let errors = config::parse(text, &device.config(), &device.context()).unwrap_err();

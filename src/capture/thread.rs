@@ -1,8 +1,10 @@
-//! The thread around the watcher: opening, time-outs, reopening, copying what was chosen.
+//! The thread around the watcher: opening, time-outs, reopening. `pictures` copies what was chosen.
+
+mod pictures;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,17 +12,15 @@ use std::time::Duration;
 use tracing::{debug, info, info_span, warn};
 
 use super::events::Events;
-use super::{Ask, Choice, Counters, Settings, State, Wanted, Watcher, count};
-use crate::account::{Account, Fate, Refusal};
+use super::{Ask, Counters, Settings, State, Wanted, Watcher, count};
+use crate::account::Account;
 use crate::backoff::Backoff;
 use crate::camera::{Camera, CameraError, OpenError, Source};
 use crate::clock::{BootId, BootTime};
-use crate::contract::{Class, Trigger};
-use crate::firstpass::Observation;
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
-use crate::still::{Asker, Candidate, Order, Pick};
+use crate::still::Pick;
 
 /// A frame is waited for in slices of this, so that a stop is seen soon.
 const SLICE: Duration = Duration::from_millis(250);
@@ -369,108 +369,4 @@ impl Body {
             }
         }
     }
-
-    /// Hears whoever asks, in order, as long as there is room for one who wants pictures.
-    fn listen(&mut self, frame: &Frame<'_>) {
-        self.wanted.retain(Wanted::goes_on);
-        while self.wanted.len() < MAX_WANTED {
-            match self.wiring.asks.try_recv() {
-                Ok(Ask::Look(asker)) => self.show(frame, asker),
-                Ok(Ask::Keep(wanted)) => self.wanted.extend(Some(wanted).filter(Wanted::goes_on)),
-                Err(_) => break, // nobody asks, or nobody can any more
-            }
-        }
-    }
-
-    fn show(&self, frame: &Frame<'_>, asker: Asker) {
-        let show = asked_for(Trigger::Command);
-        let pick = Pick::Show(Box::new(self.candidate(frame, show, None)), asker);
-        drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
-    }
-
-    /// One picture of this frame for each who wants one.
-    fn take_wanted(&mut self, frame: &Frame<'_>, seen: Option<&Observation>) {
-        for mut wanted in std::mem::take(&mut self.wanted) {
-            if !wanted.leave.take() {
-                continue;
-            }
-            self.keep(frame, asked_for(wanted.trigger), seen.cloned(), Some(&wanted));
-            wanted.count -= 1;
-            if wanted.count > 0 {
-                self.wanted.push(wanted);
-            }
-        }
-    }
-
-    fn keep(
-        &mut self,
-        frame: &Frame<'_>,
-        choice: Choice,
-        seen: Option<Observation>,
-        wanted: Option<&Wanted>,
-    ) {
-        count(&self.counters.chosen);
-        if choice.event.is_some() {
-            self.events.chosen();
-        }
-        let Some(mut token) = self.wiring.account.choose(frame.data.len() as u64) else {
-            if let Some(wanted) = wanted {
-                wanted.teller.tell(Fate::Refused(Refusal::Busy));
-            }
-            return self.refused();
-        };
-        let reason = choice.reason.clone();
-        let mut candidate = self.candidate(frame, choice, seen);
-        if let Some(wanted) = wanted {
-            token.watch(wanted.teller.clone());
-            candidate.command.clone_from(&wanted.command);
-            candidate.order = wanted.order.clone();
-            candidate.said.clone_from(&wanted.said);
-        }
-        let command = candidate.command.clone();
-        match self.wiring.picks.try_send(Pick::One(Box::new(candidate), token)) {
-            Ok(()) => {
-                debug!(reason, command, "Picture chosen.");
-                if self.refused > 0 {
-                    info!(refused = self.refused, "Pictures are taken again.");
-                    self.refused = 0;
-                }
-            }
-            Err(TrySendError::Full(Pick::One(_, token))) => {
-                token.refused(Refusal::Busy);
-                self.refused();
-            }
-            Err(_) => {} // the still thread is gone: the token's drop counts it, and the agent ends
-        }
-    }
-
-    /// Says it once until a picture is taken again: it may be thirty a second.
-    fn refused(&mut self) {
-        self.refused += 1;
-        if self.refused == 1 {
-            warn!("Pictures are refused: disk or encoder are behind, the byte budget is used up.");
-        }
-    }
-
-    fn candidate(&self, frame: &Frame<'_>, choice: Choice, seen: Option<Observation>) -> Candidate {
-        Candidate {
-            data: frame.data.to_vec(),
-            geometry: frame.geometry,
-            captured: frame.captured,
-            stamp: frame.stamp,
-            profile: self.settings.profile.clone(),
-            seen,
-            trigger: choice.trigger,
-            event: choice.event,
-            command: None,
-            order: Order::default(),
-            said: None,
-            class: choice.class,
-        }
-    }
-}
-
-/// The choice of a picture that somebody asked for.
-fn asked_for(trigger: Trigger) -> Choice {
-    Choice { trigger, class: Class::Best, event: None, reason: "asked for".into() }
 }

@@ -5,13 +5,16 @@
 //! Alternatives are optional sub-tables of which exactly one is present (`oneOf`), never tagged enums:
 //! those lose the place of an error. Meaning that no schema can say is checked in `validate`.
 
+mod camera;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units::{Bytes, Pixels, Speed, Time};
+pub(crate) use self::camera::*;
+use super::units::{Bytes, Time};
 
 /// Configuration of Vedette, the sensor agent on a smart camera.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -67,213 +70,6 @@ pub(crate) struct Device {
         "additionalProperties" = {"type": "string", "format": "word", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
     ))]
     pub(crate) labels: BTreeMap<String, String>,
-}
-
-/// One camera; exactly one of `v4l2`, `files`, `scene` and `exec`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["v4l2"]}, {"required": ["files"]}, {"required": ["scene"]}, {"required": ["exec"]}]))]
-pub(crate) struct Camera {
-    /// A V4L2 capture device: USB webcam, capture card, sensor with a kernel driver.
-    pub(crate) v4l2: Option<V4l2>,
-    /// Recorded frames.
-    pub(crate) files: Option<Files>,
-    /// The synthetic street.
-    pub(crate) scene: Option<Scene>,
-    /// A program that writes frames to its standard output: `ffmpeg` for RTSP, `rpicam-vid`, any other.
-    pub(crate) exec: Option<Exec>,
-    /// Motion detection, on unless `enabled = false`.
-    #[serde(default)]
-    pub(crate) motion: Motion,
-    /// Take a picture every so often, whatever moves. Default: never.
-    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "365d"))]
-    pub(crate) interval: Option<Time>,
-    /// Analyse at most so many frames a second. Default: every frame.
-    #[schemars(range(min = 0.01, max = 1000.0))]
-    pub(crate) analyse_fps: Option<f64>,
-    /// Longest wait for a frame before the camera counts as silent.
-    #[serde(default = "five_seconds")]
-    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "60s"))]
-    pub(crate) frame_timeout: Time,
-    /// JPEG quality of raw or masked pictures; MJPEG without masks is kept as the camera made it.
-    #[serde(default = "quality")]
-    #[schemars(range(min = 1, max = 100))]
-    pub(crate) quality: u8,
-    /// Areas blackened in every picture before it is stored or shown.
-    #[serde(default)]
-    #[schemars(length(max = 32))]
-    pub(crate) mask: Vec<Mask>,
-}
-
-/// A V4L2 capture device and what to ask of it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct V4l2 {
-    /// Device node, best a stable name below `/dev/v4l/by-id`.
-    pub(crate) device: PathBuf,
-    /// Wanted size; the driver's nearest is taken. Default: the driver's own.
-    pub(crate) size: Option<Pixels>,
-    /// Wanted frames a second. Default: the driver's own.
-    #[schemars(range(min = 1, max = 1000))]
-    pub(crate) fps: Option<u32>,
-    /// Wanted format. Default: MJPEG where the camera has it, else YUYV.
-    pub(crate) format: Option<Format>,
-}
-
-/// Recorded frames.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Files {
-    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or a raw `.yuyv` file.
-    pub(crate) path: PathBuf,
-    /// Size of the frames; for `.yuyv` only, which does not tell it.
-    pub(crate) size: Option<Pixels>,
-    /// Speed: `own` as recorded, a rate such as `10fps`, or `fast`.
-    #[serde(default = "own")]
-    pub(crate) pace: Speed,
-    /// Begin again at the end.
-    #[serde(default)]
-    pub(crate) repeat: bool,
-}
-
-/// The synthetic street.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Scene {
-    /// Everything in the scene follows from this number.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
-    pub(crate) seed: u64,
-    /// Size of the frames.
-    pub(crate) size: Pixels,
-    /// Frames a second of scene time.
-    #[schemars(range(min = 0.1, max = 240.0))]
-    pub(crate) fps: f64,
-    /// Format of the frames.
-    pub(crate) format: Format,
-    /// Speed: `own`, a rate such as `10fps`, or `fast`.
-    pub(crate) pace: Speed,
-    /// End after so many frames. Default: never.
-    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
-    pub(crate) frames: Option<u64>,
-}
-
-impl Default for Scene {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            size: Pixels(1280, 720),
-            fps: 15.0,
-            format: Format::Mjpeg,
-            pace: Speed(crate::camera::Pace::Own),
-            frames: None,
-        }
-    }
-}
-
-/// A program that writes frames to its standard output. It runs as the agent's user, in a process group
-/// of its own, and is started again whenever it ends.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Exec {
-    /// The program, by an absolute path or a name found on PATH, and its arguments. No shell reads it.
-    #[schemars(length(min = 1, max = 256))]
-    pub(crate) command: Vec<String>,
-    /// What it writes: `mjpeg`, JPEG images one after the other, or `yuyv`, raw frames. Default: `mjpeg`.
-    pub(crate) format: Option<Format>,
-    /// Size of the frames; for `yuyv` only, which does not tell it.
-    pub(crate) size: Option<Pixels>,
-    /// Frames a second that it writes, as a hint for what the camera will cost. Default: not known.
-    #[schemars(range(min = 0.01, max = 1000.0))]
-    pub(crate) fps: Option<f64>,
-    /// Longest time from its start to its first frame.
-    #[serde(default = "thirty_seconds")]
-    #[schemars(extend("minDuration" = "1s", "maxDuration" = "10m"))]
-    pub(crate) start_timeout: Time,
-}
-
-/// Motion detection and the events made of it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Motion {
-    /// Look for motion.
-    pub(crate) enabled: bool,
-    /// Smallest share of the watched area that a moving thing must cover.
-    #[schemars(range(min = 0.0001, max = 1.0))]
-    pub(crate) min_area: f64,
-    /// How far a sample must leave its background, in grey levels, on top of the noise learnt.
-    #[schemars(range(min = 1, max = 255))]
-    pub(crate) threshold: u8,
-    /// Motion must last so long before an event begins.
-    #[schemars(extend("minDuration" = "0ms", "maxDuration" = "60s"))]
-    pub(crate) min_duration: Time,
-    /// The event ends when nothing moved for so long.
-    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "10m"))]
-    pub(crate) post_event: Time,
-    /// An event is ended after so long; motion that goes on begins the next one.
-    #[schemars(extend("minDuration" = "1s", "maxDuration" = "1h"))]
-    pub(crate) max_duration: Time,
-    /// What to keep of an event: its `first` picture, or `all` analysed frames. Default: `first`.
-    pub(crate) keep: Option<Keep>,
-    /// Instead of `keep`: one picture every so often, beginning with the first.
-    #[schemars(extend("minDuration" = "100ms", "maxDuration" = "1h"))]
-    pub(crate) every: Option<Time>,
-    /// Where to look and where not; without an `include` zone everywhere.
-    #[schemars(length(max = 32))]
-    pub(crate) zone: Vec<Zone>,
-}
-
-impl Default for Motion {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            min_area: 0.001,
-            threshold: 10,
-            min_duration: Time::ms(200),
-            post_event: Time::secs(5),
-            max_duration: Time::secs(60),
-            keep: None,
-            every: None,
-            zone: Vec::new(),
-        }
-    }
-}
-
-/// An area of the picture.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Zone {
-    /// Look here (`include`) or not (`exclude`, which wins).
-    pub(crate) kind: ZoneKind,
-    /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
-    #[schemars(length(min = 3, max = 64))]
-    pub(crate) points: Vec<Point>,
-}
-
-/// An area to blacken.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Mask {
-    /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
-    #[schemars(length(min = 3, max = 64))]
-    pub(crate) points: Vec<Point>,
-}
-
-/// `[x, y]` in 0..1 of the frame.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(crate) struct Point(pub(crate) f32, pub(crate) f32);
-
-impl JsonSchema for Point {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Point".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let side = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 1 });
-        json_schema!({
-            "description": "A point `[x, y]` in 0..1 of width and height",
-            "type": "array", "items": side, "minItems": 2, "maxItems": 2
-        })
-    }
 }
 
 /// Where pictures go; exactly one of `s3` and `dir`.
@@ -480,14 +276,6 @@ pub(crate) enum ZoneKind {
     Exclude,
 }
 
-fn five_seconds() -> Time {
-    Time::secs(5)
-}
-
-fn thirty_seconds() -> Time {
-    Time::secs(30)
-}
-
 fn sixty_seconds() -> Time {
     Time::secs(60)
 }
@@ -500,16 +288,8 @@ fn ten_minutes() -> Time {
     Time::secs(600)
 }
 
-fn quality() -> u8 {
-    85
-}
-
 fn two() -> usize {
     2
-}
-
-fn own() -> Speed {
-    Speed(crate::camera::Pace::Own)
 }
 
 fn key() -> String {
