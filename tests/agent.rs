@@ -171,7 +171,9 @@ fn every_object_is_a_frame_of_the_clip(store: &Seaweed, clip: &Path, kept: u64) 
 /// Over all kills: what a manifest calls stored is stored, and what was on its way came.
 fn every_picture_of_a_manifest_is_there(manifest: &[u8], keys: &HashSet<String>) {
     let manifest: Manifest = serde_json::from_slice(manifest).unwrap();
-    assert!(!manifest.pictures.is_empty(), "{manifest:?}");
+    // The camera outruns the device here: of an event it may have refused all.
+    let counts = manifest.counts;
+    assert!(!manifest.pictures.is_empty() || counts.refused == counts.chosen, "{manifest:?}");
     for picture in &manifest.pictures {
         let key = picture.key.as_ref().expect("the clock is trusted");
         assert!(keys.contains(key), "{picture:?}");
