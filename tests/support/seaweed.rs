@@ -1,9 +1,10 @@
 //! A real object store for one test: SeaweedFS with its S3 face, on free ports of the loopback.
 //!
-//! It has one bucket and two keys: the admin's, which only this harness uses, and a device's, which may
-//! write under `v1/<device>/` and nothing else, as in the field. Telemetry is off. The binary comes
-//! from `tools/setup test` (or `VEDETTE_WEED`); without it the test fails, because a store that is only
-//! sometimes tested against is not tested against.
+//! It has one bucket and two keys: the admin's, which this harness uses and a test's function, and a
+//! device's, which may write under `v1/<device>/` and nothing else, as in the field. Telemetry is off. It
+//! tells of new objects where a test wants it. The binary comes from `tools/setup test` (or
+//! `VEDETTE_WEED`); without it the test fails, because a store that is only sometimes tested against is
+//! not tested against.
 
 #![cfg(test)]
 #![allow(dead_code, reason = "shared by tests of which each needs a part")]
@@ -33,10 +34,11 @@ use process::Process;
 pub(crate) const BUCKET: &str = "pictures";
 /// Access key and secret of the device.
 pub(crate) const DEVICE_KEYS: (&str, &str) = ("DEVICEKEY0", "device-secret-of-this-test");
+/// Access key and secret of who may do everything: of this harness, and of a function.
+pub(crate) const ADMIN_KEYS: (&str, &str) = ("ADMINKEY00", "admin-secret-of-this-test");
 /// Region that requests are signed for.
 pub(crate) const REGION: &str = "us-east-1";
 
-const ADMIN_KEYS: (&str, &str) = ("ADMINKEY00", "admin-secret-of-this-test");
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -52,10 +54,21 @@ impl Seaweed {
     /// Starts a store whose device key may write under `v1/<device>/`, and waits until its bucket is
     /// there.
     pub(crate) fn start(device: &str) -> Self {
+        Self::start_in(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), device)
+    }
+
+    /// The same; and by its own webhook the store tells `hook` of all that comes to be under `v1/`.
+    pub(crate) fn start_telling(device: &str, hook: &Url) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // It is looked for in the working directory.
+        fs::write(dir.path().join("notification.toml"), notification(hook)).unwrap();
+        Self::start_in(dir, device)
+    }
+
+    fn start_in(dir: TempDir, device: &str) -> Self {
         fs::create_dir(dir.path().join("data")).unwrap();
         fs::write(dir.path().join("s3.json"), identities(device)).unwrap();
-        let ports = free_ports();
+        let ports: [_; PORT_FLAGS.len()] = free_ports();
         let mut command = Command::new(weed());
         // weed takes any flag from an environment variable of its name, IP and DIR among them.
         command.env_clear().env("HOME", dir.path()).current_dir(dir.path());
@@ -162,10 +175,18 @@ fn identities(device: &str) -> String {
     serde_json::json!({ "identities": both }).to_string()
 }
 
+/// As in `examples/chain/notification.toml`.
+fn notification(hook: &Url) -> String {
+    format!(
+        "[notification.webhook]\nenabled = true\nendpoint = \"{hook}\"\ntimeout_seconds = 10\n\
+         max_retries = 5\nbackoff_seconds = 1\npath_prefixes = [\"/buckets/{BUCKET}/v1\"]\n"
+    )
+}
+
 /// Ports below the ephemeral range, so that no outgoing connection takes one before the server does.
-fn free_ports() -> [u16; PORT_FLAGS.len()] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let mut held = Vec::new();
-    while held.len() < PORT_FLAGS.len() {
+    while held.len() < N {
         held.extend(TcpListener::bind(("127.0.0.1", fastrand::u16(10_000..32_000))));
     }
     std::array::from_fn(|i| held[i].local_addr().unwrap().port())
