@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check doc bench soak rtsp device-smoke minimal-debian
+.PHONY: help demo chain test check doc bench soak rtsp device-smoke minimal-debian
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -13,6 +13,11 @@ help: ## what can be made
 demo: ## build, and watch Vedette do its job on a synthetic street
 	@tools/setup demo
 	@cargo run --locked --profile demo --bin vedette -- demo $(DEMO)
+
+chain: ## command a picture over MQTT, store it, let a function work on it: all on this machine
+	@tools/setup test
+	@cargo build --locked --bin vedette
+	@examples/chain/run
 
 test: ## run every test, against real servers that the tests start themselves
 	@tools/setup test

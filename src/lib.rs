@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`frame`], [`clock`], [`contract`], [`account`] are the words everyone shares;
 //! `camera` lends frames, `capture` runs a camera's thread, `firstpass` decides, `still` makes the
-//! picture, `spool` holds it, `grant` signs for it, `upload` sends it; `agent` puts them together and
-//! `cli` is what people call.
+//! picture, `spool` holds it, `grant` signs for it, `upload` sends it. Beside that way lies the other one:
+//! `mqtt` brings commands and tells outcomes, `control` takes them through their life and serves the
+//! sockets, `alarm` says which alarms are told. `agent` puts them together and `cli` is what people call.
 
 pub mod account;
 pub mod agent;
