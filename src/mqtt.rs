@@ -69,6 +69,17 @@ impl Settings {
         self.broker.scheme() == "mqtts"
     }
 
+    /// Is the broker on this machine?
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.broker.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
     /// Host and port; an IPv6 address without its brackets.
     #[must_use]
     pub fn address(&self) -> (String, u16) {

@@ -292,11 +292,13 @@ fn check_warns_of_what_is_right_and_may_not_be_meant() {
     for part in ["warning: `memory.in_hand`", "more than one a second", "warning: the spool"] {
         assert!(said.contains(part), "{part} in\n{said}");
     }
-    let camera = "[camera.yard]\nscene = {}\nmotion.enabled = false";
+    let camera = "[camera.yard]\nscene = {}\nmotion.enabled = false\n\
+                  [mqtt]\nbroker = \"mqtt://broker.example\"";
     let ended = vedette(&["check", "--config", text(&config(dir.path(), camera))]);
     let said = out(&ended);
     assert!(ended.status.success(), "{}", err(&ended));
     assert!(said.contains("warning: camera yard takes a picture only when it is asked"), "{said}");
+    assert!(said.contains("warning: the broker broker.example is spoken to without"), "{said}");
 }
 
 #[test]

@@ -161,6 +161,14 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let plain = config.mqtt.as_ref().filter(|mqtt| !mqtt.is_secure() && !mqtt.is_local());
+    if let Some(mqtt) = plain {
+        out.push(format!(
+            "the broker {} is spoken to without encryption: anyone on the way can read along and \
+             command this device; `mqtts://` is the cure",
+            mqtt.broker.host_str().unwrap_or_default()
+        ));
+    }
     if cost.puts_per_day > MANY_PUTS {
         out.push(format!(
             "{} PUTs a day are more than one a second: a longer `interval`, or `keep = \"first\"`, \

@@ -90,7 +90,7 @@ pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
         tuning: deps.tuning,
         faults: Mutex::default(),
     });
-    if !shared.settings.is_secure() {
+    if !shared.settings.is_secure() && !shared.settings.is_local() {
         warn!(
             broker = shared.host(),
             "The broker is spoken to without encryption: anyone on the way reads and writes along."
