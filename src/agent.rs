@@ -115,6 +115,8 @@ pub struct Agent {
     deps: Deps,
     began: Instant,
     boot: BootId,
+    /// Tells this run from others of the same boot.
+    run: String,
     account: Account,
     timekeeper: Timekeeper,
     spool: Spool,
@@ -200,6 +202,7 @@ impl Agent {
         let mut agent = Self {
             began: Instant::now(),
             boot,
+            run: format!("{:08x}", fastrand::u32(..)),
             account,
             timekeeper,
             spool,

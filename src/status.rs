@@ -48,7 +48,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
-    /// `thread`, `cloned`.
+    /// `thread`, `cloned`, `mqtt`.
     pub name: String,
     /// Which of several it is about: a camera's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -242,6 +242,24 @@ fn paused_uploads_stay_paused_over_a_restart_and_everything_is_kept_meanwhile() 
 }
 
 #[test]
+fn another_start_of_the_agent_is_told_from_a_mere_reconnection() {
+    let mut world = World::new(QUICK);
+    let online = |world: &mut World, wanted: bool| {
+        let is =
+            |m: &Message| m.topic == format!("{PREFIX}/online") && m.json()["online"] == wanted;
+        world.operator.wait_for(is).json()
+    };
+    let first = online(&mut world, true);
+    world.kill();
+    assert_eq!(online(&mut world, false)["boot"], first["boot"]);
+    world.start();
+    let second = online(&mut world, true);
+    assert_eq!(second["boot"], first["boot"]);
+    assert!(first["run"].is_string() && second["run"] != first["run"], "{first} {second}");
+    world.device.stop();
+}
+
+#[test]
 fn commands_sent_while_the_agent_was_away_are_done_when_it_is_back() {
     let mut world = World::new(QUICK);
     world.device.stop();

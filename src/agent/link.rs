@@ -67,6 +67,7 @@ impl Agent {
             notices: (!settings.reliable).then(|| self.notices.subscribe()),
             settings,
             boot: self.boot.clone(),
+            run: self.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             spool: self.spool.clone(),
             timekeeper: self.timekeeper.clone(),

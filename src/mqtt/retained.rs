@@ -36,6 +36,7 @@ pub(super) struct Talker {
     pub(super) shared: Arc<Shared>,
     pub(super) timekeeper: Timekeeper,
     pub(super) version: String,
+    pub(super) run: String,
     pub(super) caps: Value,
 }
 
@@ -96,6 +97,7 @@ impl Talker {
         let told = json!({
             "online": true,
             "boot": self.shared.boot,
+            "run": self.run,
             "version": self.version,
             "since": since,
         });

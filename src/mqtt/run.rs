@@ -61,6 +61,8 @@ pub struct Deps {
     pub settings: Settings,
     /// This boot.
     pub boot: BootId,
+    /// Tells this run of the agent from its others: what is retained is not of another one.
+    pub run: String,
     /// The agent's version.
     pub version: String,
     /// Where the outbox is.
@@ -101,6 +103,7 @@ pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
     let talker = Talker {
         shared: Arc::clone(&shared),
         timekeeper: deps.timekeeper.clone(),
+        run: deps.run,
         version: deps.version,
         caps: deps.caps,
     };

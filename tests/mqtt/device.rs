@@ -127,6 +127,7 @@ impl Device {
         let deps = Deps {
             settings,
             boot: disk.keeper.boot_id(),
+            run: "1a2b3c4d".to_owned(),
             version: "0.0.0-test".into(),
             spool: disk.spool.clone(),
             timekeeper: disk.keeper.clone(),
