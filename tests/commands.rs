@@ -38,7 +38,7 @@ impl World {
         // Queues without bound: what the device does not take at once is not to be thrown away.
         // Nor is the broker to wait for more to say before it says something.
         let more = "max_queued_messages 0\nset_tcp_nodelay true".to_owned();
-        let broker = Mosquitto::start(&Setup { persistent: true, more, ..Setup::default() });
+        let broker = Mosquitto::start(&Setup { more, ..Setup::default() });
         let device = Device::new();
         fs::create_dir(device.path("store")).unwrap();
         device.configure(&format!(
