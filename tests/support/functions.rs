@@ -164,7 +164,9 @@ impl Book {
 
 type Shared = Arc<(Mutex<Book>, Condvar)>;
 
-/// The event broker between store and function. It holds everything back until it is told otherwise.
+/// The event broker between store and function. It holds everything back until it is told otherwise, and
+/// takes every notice at once: SeaweedFS 4.48 gives one up as a dead letter when its first try fails,
+/// whatever its `max_retries` says.
 pub(crate) struct Relay {
     server: Server,
     shared: Shared,
