@@ -78,6 +78,7 @@ impl World {
     fn wait_for_the_end(&mut self) -> Status {
         self.device.wait("the recording's end", device::all_stored);
         let owed = self.events_without_an_end();
+        assert!(!owed.is_empty(), "an event of several pictures has a manifest");
         let store = &self.store;
         self.device.wait("the manifests", |status| {
             let keys = store.list("v1/").into_keys();
