@@ -9,6 +9,7 @@
 //! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
 //! for a disk, so that the watchdog is fed while a slow card syncs.
 
+mod alarms;
 mod doors;
 mod link;
 mod manifests;
@@ -143,6 +144,7 @@ pub struct Agent {
     commands: Arc<DeskCounters>,
     /// Which alarms were told.
     board: Board,
+    unposted: alarms::Unposted,
     /// The spool's account as last read.
     ledger: Arc<Mutex<report::Known>>,
     /// The spool knows the trusted time, or is being told.
@@ -222,6 +224,7 @@ impl Agent {
             links: JoinSet::new(),
             commands: Arc::default(),
             board: Board::default(),
+            unposted: alarms::Unposted::default(),
             ledger: Arc::default(),
             told_time: Arc::default(),
             tick: tokio::time::interval(Duration::from_secs(1)),

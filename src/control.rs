@@ -52,6 +52,10 @@ pub struct Take {
     pub within: Duration,
 }
 
+/// How long after its deadline a [`Take`] may still wait for pictures that were taken before: a slow card
+/// may spend this long in one flush.
+pub const LATE: Duration = Duration::from_secs(120);
+
 /// What came of a [`Take`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Taken {

@@ -310,16 +310,43 @@ async fn a_fault_waits_for_the_pictures_that_were_kept() {
 }
 
 #[tokio::test]
-async fn an_end_comes_once_and_an_unknown_id_has_none() {
+async fn an_end_comes_once() {
     let f = Fixture::new();
     accept(&f, command("a", 0)).await;
     f.spool.conclude("a", ended(Status::Succeeded)).await.unwrap();
     f.spool.conclude("a", ended(Status::Failed)).await.unwrap();
     f.spool.conclude("a", taken(0)).await.unwrap();
-    f.spool.conclude("b", ended(Status::Failed)).await.unwrap();
     let told = only(&f).await;
     assert_eq!((told.status, told.result), (Status::Succeeded, Some(json!({ "done": 1 }))));
     assert_eq!(f.count("commands"), 1);
+}
+
+#[tokio::test]
+async fn an_index_that_lost_a_command_while_the_agent_runs_takes_its_end() {
+    let mut f = Fixture::new();
+    accept(&f, command("a", 0)).await;
+    f.sql("DROP TABLE items");
+    f.keep(Class::Event, 100).await;
+    assert_eq!((f.balanced().await.generation, f.count("commands")), (2, 0));
+    f.spool.conclude("a", ended(Status::Failed)).await.unwrap();
+    assert_eq!(only(&f).await.status, Status::Failed);
+    f.spool.conclude("a", ended(Status::Failed)).await.unwrap();
+    assert_eq!(told(&f).await.len(), 1);
+}
+
+#[tokio::test]
+async fn commands_that_nobody_is_at_work_on_end_when_that_is_told() {
+    let mut f = Fixture::new();
+    accept(&f, command("a", 1)).await;
+    accept(&f, command("b", 1)).await;
+    let seq = keep_for(&mut f, "b").await;
+    assert_eq!(f.spool.interrupt_commands().await.unwrap(), 2);
+    let first = only(&f).await;
+    assert_eq!((first.id.as_str(), code(&first)), ("a", "interrupted"));
+    f.spool.stored(seq, receipt(seq)).await.unwrap();
+    let both = told(&f).await;
+    assert_eq!((both[1].id.as_str(), both[1].status), ("b", Status::Succeeded));
+    assert_eq!(f.spool.interrupt_commands().await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The link to the outside: the MQTT session and the desk that takes its commands; alarms are told here.
+//! The link to the outside: the MQTT session and the desk that takes its commands.
 //!
 //! Both are one future each, restarted together when the broker's section of the configuration changes.
 //! What is commanded goes the way of the sockets' asks: as a [`Job`](crate::control::Job) to the agent.
@@ -14,7 +14,6 @@ use super::Agent;
 use crate::control::command::caps;
 use crate::control::desk;
 use crate::mqtt::{self, MqttState, Publisher};
-use crate::spool::{Kind, Message, SpoolError};
 
 /// Deliveries that may wait for the desk: the session's receive window.
 const DELIVERIES: usize = 16;
@@ -24,6 +23,9 @@ const DESK_END: Duration = Duration::from_secs(2);
 
 /// Longest time to take leave of the broker; the session itself takes at most two seconds.
 const MQTT_END: Duration = Duration::from_secs(3);
+
+/// Longest time to end commands that nobody is at work on.
+const COMMANDS_END: Duration = Duration::from_secs(30);
 
 /// A running link.
 pub(super) struct Link {
@@ -108,27 +110,17 @@ impl Agent {
         self.links.shutdown().await;
     }
 
-    /// Puts what changed on the board of alarms into the outbox. Not waited for: the disk may be slow.
-    pub(super) fn tell_alarms(&mut self) {
-        let now = self.deps.clock.boottime();
-        let changes = self.board.update(&self.alarms(), now);
-        if changes.is_empty() || self.config.mqtt.is_none() {
-            return;
+    /// What the desk was at work on when it was told to end, nobody is at work on now.
+    pub(super) async fn end_open_commands(&self) {
+        let ended = async {
+            self.spool.flush().await?;
+            self.spool.interrupt_commands().await
+        };
+        match timeout(COMMANDS_END, ended).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(commands)) => info!(commands, "Commands at work were ended as interrupted."),
+            Ok(Err(_)) | Err(_) => warn!("Commands at work stay open until the next start."),
         }
-        let wall = self.timekeeper.wall_at(now);
-        let messages = changes.iter().map(|change| Message {
-            kind: Kind::Alarm,
-            topic: change.topic(),
-            payload: change.payload(wall, &self.boot),
-            correlation: None,
-        });
-        let (messages, spool) = (messages.collect(), self.spool.clone());
-        self.jobs.spawn(async move {
-            match spool.post(messages).await {
-                Ok(()) | Err(SpoolError::Stopped) => {}
-                Err(error) => warn!(%error, "An alarm could not be written down to be told."),
-            }
-        });
     }
 }
 

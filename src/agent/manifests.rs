@@ -2,14 +2,15 @@
 //!
 //! The spool gives an event again until its manifest is durable; one that is in hand is not begun twice.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
 use super::Agent;
-use crate::account::{Account, Teller};
+use crate::account::{Account, Fate, Teller};
 use crate::clock::{BootId, BootTime};
 use crate::contract::manifest::Manifest;
 use crate::spool::{DueEvent, Spool, SpoolError};
@@ -18,13 +19,41 @@ use crate::still::{Pick, Profile, Sheet};
 /// Ticks between looks for events that are over.
 pub(super) const LOOK: u64 = 5;
 
-/// Events whose manifest is on its way to the disk, by camera and event.
+/// Pause after a manifest was refused, by a full disk for example.
+const REFUSED: Duration = Duration::from_secs(300);
+
+/// Events whose manifest is on its way to the disk, or rests after it was refused, by camera and event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InWork(Arc<Mutex<HashSet<(String, String)>>>);
+pub(super) struct InWork(Arc<Mutex<HashMap<(String, String), Option<Instant>>>>);
 
 impl InWork {
-    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Option<Instant>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is any on its way? Those that have rested are forgotten.
+    fn any(&self, now: Instant) -> bool {
+        let mut all = self.lock();
+        all.retain(|_, rests| rests.is_none_or(|until| now < until));
+        all.values().any(Option::is_none)
+    }
+
+    /// Begins one, unless it rests.
+    fn begin(&self, id: &(String, String)) -> bool {
+        let mut all = self.lock();
+        let free = !all.contains_key(id);
+        if free {
+            all.insert(id.clone(), None);
+        }
+        free
+    }
+
+    fn end(&self, id: &(String, String), fate: Fate) {
+        let mut all = self.lock();
+        all.remove(id);
+        if let Fate::Refused(_) = fate {
+            all.insert(id.clone(), Instant::now().checked_add(REFUSED));
+        }
     }
 }
 
@@ -32,6 +61,10 @@ impl Agent {
     /// Looks for events that are over. Not waited for: the spool's disk may be slow.
     pub(super) fn write_manifests(&mut self) {
         let Some(picks) = self.picks.clone() else { return };
+        // The spool would give those again.
+        if self.in_work.any(Instant::now()) {
+            return;
+        }
         let desk = Desk {
             spool: self.spool.clone(),
             account: self.account.clone(),
@@ -65,20 +98,16 @@ impl Desk {
         let body = manifest(due, &profile.device).to_json();
         let len = body.len() as u64;
         // Without room it is asked for again; that is no refusal of a picture.
-        if self.account.sums().bytes.saturating_add(len) > self.account.limit()
-            || !self.in_work.lock().insert(id.clone())
-        {
+        let full = self.account.sums().bytes.saturating_add(len) > self.account.limit();
+        if full || !self.in_work.begin(&id) {
             return;
         }
-        let (in_work, done) = (self.in_work.clone(), id.clone());
-        let event = id.1;
+        let (in_work, event) = (self.in_work.clone(), id.1.clone());
         let Some(mut token) = self.account.choose(len) else {
-            in_work.lock().remove(&done);
+            in_work.lock().remove(&id);
             return;
         };
-        token.watch(Teller::new(move |_| {
-            in_work.lock().remove(&done);
-        }));
+        token.watch(Teller::new(move |fate| in_work.end(&id, fate)));
         let sheet = Sheet { profile, event, boot, began, body };
         if self.picks.try_send(Pick::Manifest(Box::new(sheet), token)).is_err() {
             warn!("An event's manifest waits: the still thread is behind.");

@@ -15,15 +15,11 @@ use crate::account::{Fate, Refusal, Teller};
 use crate::capture::{self, Leave, State, Wanted};
 use crate::contract::Trigger;
 use crate::contract::command::Reason;
-use crate::control::{Reply, Take, Taken};
+use crate::control::{LATE, Reply, Take, Taken};
 use crate::still::Asker;
 
 /// How long somebody waits for a picture to look at.
 const SNAP: Duration = Duration::from_secs(10);
-
-/// Longest wait, after the deadline, for pictures that were taken before it: a slow card may spend this
-/// long in one flush.
-const LATE: Duration = Duration::from_secs(120);
 
 impl Agent {
     /// One picture to look at.

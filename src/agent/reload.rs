@@ -81,6 +81,7 @@ impl Agent {
         }
         if changes.link {
             self.stop_link().await;
+            self.end_open_commands().await;
             self.config.mqtt = new.mqtt;
             self.start_link();
         }

@@ -294,7 +294,8 @@ impl Db {
     pub(super) fn boots_in_use(&mut self) -> Result<Vec<BootId>> {
         self.transact(Sync::Normal, |tx| {
             tx.execute("DELETE FROM boots WHERE items = 0", [])?;
-            let mut statement = tx.prepare_cached("SELECT boot FROM boots")?;
+            let mut statement =
+                tx.prepare_cached("SELECT boot FROM boots UNION SELECT boot FROM events")?;
             let rows = statement.query_map([], |r| r.get(0).map(BootId))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

@@ -49,6 +49,15 @@ impl Spool {
         self.call(|reply| Call::Accept(command, reply)).await?.ok_or(SpoolError::Index)
     }
 
+    /// Ends commands that were accepted and that nobody is at work on any more: by the pictures that they
+    /// have, else as interrupted. How many. The start does the same.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`].
+    pub async fn interrupt_commands(&self) -> Result<u64, SpoolError> {
+        self.call(Call::InterruptCommands).await
+    }
+
     /// What was told last of a command; `None` for one that is not known.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Images {
             followed: Followed::default(),
         };
         images.take_over(found)?;
-        opened.interrupted = images.interrupt()?;
+        opened.interrupted = images.interrupt();
         Ok((images, opened))
     }
 

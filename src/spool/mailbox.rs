@@ -35,6 +35,8 @@ pub(super) enum Call {
     Finish(Told, oneshot::Sender<()>),
     Conclude(String, Conclusion, oneshot::Sender<()>),
     Accept(NewCommand, oneshot::Sender<Option<Acceptance>>),
+    /// Concludes commands that nobody is at work on; how many.
+    InterruptCommands(oneshot::Sender<u64>),
     /// What was told last of a command.
     Told(String, oneshot::Sender<Option<Option<command::Told>>>),
     Post(Vec<Message>, oneshot::Sender<bool>),

@@ -128,6 +128,7 @@ impl Worker {
         let images = &mut self.images;
         match call {
             Call::Accept(command, reply) => drop(reply.send(images.accept(&command))),
+            Call::InterruptCommands(reply) => drop(reply.send(images.interrupt_commands())),
             Call::Told(id, reply) => drop(reply.send(images.told(&id))),
             Call::Post(messages, reply) => drop(reply.send(images.post(&messages))),
             Call::Outbox(above, most, reply) => drop(reply.send(images.outbox(above, most))),

@@ -13,14 +13,14 @@ use super::tell;
 use crate::clock::{BootTime, Timekeeper, WallTime};
 use crate::contract::command::{Reason, Status, Told};
 use crate::control::command::{Command, Op};
-use crate::control::{Ask, Job, Reply, Take, Taken};
+use crate::control::{Ask, Job, LATE, Reply, Take, Taken};
 use crate::mqtt::Publisher;
 use crate::spool::{Address, Conclusion, Spool};
 
 /// Longest time that a camera is waited for.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
-/// What the agent has besides, for a slow disk.
+/// What the agent has besides, to answer.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Whom the work needs.
@@ -70,7 +70,8 @@ impl Hands {
                 "its time to live was over before it could begin",
             ));
         }
-        let patience = left.min(LONGEST) + GRACE;
+        let late = if matches!(job, Job::Take(_)) { LATE } else { Duration::ZERO };
+        let patience = left.min(LONGEST) + late + GRACE;
         let answer = async {
             let (reply, answer) = oneshot::channel();
             self.agent.send((job, reply)).await.ok()?;

@@ -138,12 +138,17 @@ impl Db {
 /// was lost with its index, and is written down anew, as far as its picture tells.
 pub(super) fn of_picture(tx: &Transaction<'_>, id: &str) -> Result<Option<u64>> {
     if find(tx, id)?.is_none() {
-        let tell = vec![Address { topic: format!("cmd/{id}/status"), correlation: None }];
-        let command =
-            NewCommand { id: id.to_owned(), op: String::new(), tell, effect: None, pictures: 0 };
-        insert(tx, &command, State::Taken, &Told::new(id, Status::InProgress, None))?;
+        insert_unknown(tx, id, State::Taken)?;
     }
     Ok(find(tx, id)?.filter(|command| !command.ended).map(|command| command.number))
+}
+
+/// Writes down a command that was lost with its index, as far as it can be known.
+fn insert_unknown(tx: &Transaction<'_>, id: &str, state: State) -> Result<()> {
+    let tell = vec![Address { topic: format!("cmd/{id}/status"), correlation: None }];
+    let command =
+        NewCommand { id: id.to_owned(), op: String::new(), tell, effect: None, pictures: 0 };
+    insert(tx, &command, state, &Told::new(id, Status::InProgress, None))
 }
 
 /// Ends a command that was taken, if all its pictures have ended.
@@ -170,8 +175,12 @@ fn conclude(
     conclusion: &Conclusion,
     now: Option<WallTime>,
 ) -> Result<()> {
+    // An index that was lost meanwhile takes the end of what it no longer knows.
+    if find(tx, id)?.is_none() {
+        insert_unknown(tx, id, State::Open)?;
+    }
     let Some(command) = find(tx, id)?.filter(|command| !command.ended) else {
-        debug!(id, ?conclusion, "A conclusion came for a command that is unknown or has ended.");
+        debug!(id, ?conclusion, "A conclusion came for a command that has ended.");
         return Ok(());
     };
     match conclusion {

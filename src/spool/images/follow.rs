@@ -24,8 +24,12 @@ pub(super) const MAX_HELD: usize = 256;
 pub(super) struct Followed {
     /// Nothing is lent out. The row is the truth.
     pub(super) paused: bool,
+    /// Generation of the ledger that said so; 0 before there was one.
+    generation: u64,
     /// Something was put into the outbox.
     pub(super) mail: bool,
+    /// Commands whose acceptance failed, and may have become durable all the same.
+    unsure: VecDeque<String>,
     /// Conclusions that could not be committed yet.
     conclusions: Vec<(String, Conclusion)>,
     /// Events' ends that could not be committed yet.
@@ -49,14 +53,24 @@ impl Images {
 
     /// Writes a command down; `None` where that cannot be done now.
     pub(in crate::spool) fn accept(&mut self, command: &NewCommand) -> Option<Acceptance> {
-        let (now, is_new) = (self.boots.wall_now(), Cell::new(false));
+        // A commit that failed may have been one all the same: found then, it is still new.
+        let unsure = self.followed.unsure.iter().position(|id| *id == command.id);
+        let (now, is_new) = (self.boots.wall_now(), Cell::new(unsure.is_some()));
         let acceptance = self.with_db(|db| {
-            // A commit that failed may have been one all the same: found then, it is still new.
             let known = db.told(&command.id)?.is_some();
             is_new.set(is_new.get() || !known);
             let acceptance = db.accept(command, now)?;
             Ok(if is_new.get() { Acceptance::New } else { acceptance })
-        })?;
+        });
+        match (unsure, &acceptance) {
+            (Some(at), Some(_)) => drop(self.followed.unsure.remove(at)),
+            (None, None) => {
+                self.followed.unsure.push_back(command.id.clone());
+                self.followed.unsure.truncate(MAX_HELD);
+            }
+            _ => {}
+        }
+        let acceptance = acceptance?;
         if let (Acceptance::New, Some(RowEffect::PauseUploads(paused))) =
             (&acceptance, command.effect)
         {
@@ -106,12 +120,25 @@ impl Images {
         self.do_event_ends();
     }
 
-    /// Concludes what the run before left open; how many commands that were.
-    pub(super) fn interrupt(&mut self) -> Result<u64, DbError> {
-        let (now, at, boot) = (self.boots.wall_now(), self.boots.now(), &self.cx.now.boot);
-        let Some(db) = &mut self.index else { return Ok(0) };
-        db.interrupt_events(boot, at)?;
-        db.interrupt_commands(now)
+    /// Concludes what the run before left open; how many commands that were. Where the index cannot do
+    /// it now, the next start does: capture does not wait for it.
+    pub(super) fn interrupt(&mut self) -> u64 {
+        let (at, boot) = (self.boots.now(), self.cx.now.boot.clone());
+        if self.with_db(|db| db.interrupt_events(&boot, at)).is_none() {
+            error!("Events that the last run left open stay so until the next start.");
+        }
+        self.interrupt_commands()
+    }
+
+    /// Concludes commands that nobody is at work on any more; how many.
+    pub(in crate::spool) fn interrupt_commands(&mut self) -> u64 {
+        let now = self.boots.wall_now();
+        let interrupted = self.with_db(|db| db.interrupt_commands(now));
+        if interrupted.is_none() {
+            error!("Commands that were left open stay so until the next start.");
+        }
+        self.followed.mail = true;
+        interrupted.unwrap_or(0)
     }
 
     /// Takes over what an index says that was just opened.
@@ -119,7 +146,10 @@ impl Images {
         let Some(db) = &mut self.index else { return Ok(()) };
         // Messages that were put by a commit which seemed to fail.
         self.followed.mail = true;
-        if rebuilt && self.followed.paused {
+        // Told by its number, and not by who rebuilt it: the step after that may have failed.
+        let generation = db.ledger()?.generation;
+        let before = std::mem::replace(&mut self.followed.generation, generation);
+        if (rebuilt || (before != 0 && before != generation)) && self.followed.paused {
             warn!("The index that held the pause is lost; uploads stay paused.");
             db.pause()?;
         }
