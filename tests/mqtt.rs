@@ -180,6 +180,24 @@ fn what_mqtt_5_carries_besides_the_payload_is_handed_on() {
 }
 
 #[test]
+fn mqtt_5_properties_that_no_answer_could_carry_are_not_handed_on() {
+    let broker = Mosquitto::start(&Setup::default());
+    let mut observer = observer(&broker);
+    let mut device = Device::start(settings(broker.port), &Disk::new());
+    online(&mut observer, true);
+    for (length, correlation) in [(321, 4), (9, 1025)] {
+        observer.publish(&Message {
+            response_topic: Some("a".repeat(length)),
+            correlation: Some(vec![7; correlation]),
+            ..Message::new(&topic("cmd/a"), "x")
+        });
+        let delivery = device.delivery();
+        assert_eq!((delivery.response_topic, delivery.correlation), (None, None));
+        delivery.ack.done();
+    }
+}
+
+#[test]
 fn a_retained_command_is_known_as_such() {
     let broker = Mosquitto::start(&Setup::default());
     let mut observer = observer(&broker);
@@ -529,6 +547,36 @@ fn what_the_broker_refuses_waits_and_holds_up_nothing() {
     outbox_is_empty(&disk, 60);
 }
 
+#[test]
+fn what_the_broker_will_never_take_is_given_up_and_the_rest_stays() {
+    let acl = format!(
+        "topic write {}\ntopic write {}\ntopic write {}\ntopic read {}\n",
+        topic("online"),
+        topic("caps"),
+        topic("alarm"),
+        topic("cmd/#")
+    );
+    let broker = Mosquitto::start(&Setup { acl: Some(acl), ..Setup::default() });
+    let mut observer = observer(&broker);
+    let disk = Disk::new();
+    let outcome =
+        |to: &str| OutboxMessage { kind: Kind::Outcome, ..message(to, "the end".to_owned()) };
+    let invalid = message("alarm/#", "to no topic".to_owned());
+    let posted = vec![outcome("cmd/a/status"), outcome("answers/a"), invalid];
+    soon(disk.spool.post(posted)).unwrap();
+    let mut device = Device::start(settings(broker.port), &disk);
+    // Each of both outcomes five times, the invalid one once; then the first goes on alone.
+    device.wait_for(|s| s.refused >= 20);
+    post(&disk, 0..1);
+    assert_eq!(number(&observer.wait_for(|m| m.topic == topic("alarm"))), 0);
+    device.wait_for(|s| s.arrived == 1);
+    let outbox = soon(disk.spool.snapshot()).unwrap().outbox;
+    assert!(outbox.holds(), "{outbox:?}");
+    let [outcomes, alarms, _] = outbox.kinds;
+    assert_eq!((outcomes.queued, outcomes.dropped), (1, 1), "the copy on the status topic stays");
+    assert_eq!((alarms.arrived, alarms.queued, alarms.dropped), (1, 0, 1));
+}
+
 // ---- stored events
 
 #[test]
@@ -576,6 +624,55 @@ fn a_broker_that_never_acknowledges_is_not_flooded_and_holds_nothing_up() {
     assert!(said.len() <= 33, "sixteen of each kind and the farewell: {}", said.len());
     let alarms = said.iter().filter(|m| m.topic == topic("alarm")).count();
     assert_eq!(alarms, 16);
+}
+
+#[test]
+fn a_broker_that_stops_reading_is_left_for_a_new_connection() {
+    let broker = scripted::Broker::start(scripted::Manner::Deaf);
+    let short = std::time::Duration::from_secs(1);
+    let quick = vedette::mqtt::Settings { keep_alive: short, ..settings(broker.port) };
+    let impatient = vedette::mqtt::Tuning { connect_within: short, ..tuning() };
+    let mut device = Device::with(quick, &Disk::new(), impatient, 16);
+    device.wait_for(|s| s.connected);
+    // More than the sockets hold.
+    let large = "x".repeat(1 << 20);
+    for _ in 0..16 {
+        device.publish("health", &large);
+    }
+    let state = device.wait_for(|s| s.last_error.is_some());
+    assert_eq!(state.last_error.as_deref(), Some("no answer"));
+    device.wait_for(|s| s.connections == 2);
+}
+
+#[test]
+fn a_broker_that_never_grants_the_subscription_holds_nothing_else_up() {
+    let broker = scripted::Broker::start(scripted::Manner::NeverGrants);
+    let within = std::time::Duration::from_millis(200);
+    let impatient = vedette::mqtt::Tuning { connect_within: within, ..tuning() };
+    let mut device = Device::with(settings(broker.port), &Disk::new(), impatient, 16);
+    device.publish("health", "well");
+    broker.heard(3);
+    let fault = device.wait_for(|s| s.fault.is_some()).fault.unwrap();
+    assert!(fault.contains("the subscription to `vedette/v1/cam-7/cmd/+`"), "{fault}");
+    assert!(device.state.borrow().connected);
+    device.stop();
+    let said: Vec<_> = broker.ended().into_iter().map(|m| m.topic).collect();
+    assert_eq!(said[..3], ["online", "caps", "health"].map(topic));
+}
+
+#[test]
+fn a_message_larger_than_the_broker_takes_is_given_up_at_once() {
+    let broker = scripted::Broker::start(scripted::Manner::Small);
+    let disk = Disk::new();
+    soon(disk.spool.post(vec![message("alarm", "x".repeat(1000))])).unwrap();
+    post(&disk, 0..1);
+    let mut device = Device::start(settings(broker.port), &disk);
+    device.wait_for(|s| s.arrived == 1 && s.refused > 0);
+    device.stop();
+    let outbox = soon(disk.spool.snapshot()).unwrap().outbox;
+    assert!(outbox.holds(), "{outbox:?}");
+    let alarms = outbox.kinds[1];
+    assert_eq!((alarms.arrived, alarms.queued, alarms.dropped), (1, 0, 1));
 }
 
 #[test]

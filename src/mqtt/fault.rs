@@ -76,7 +76,8 @@ impl Row {
         self.failures = self.failures.saturating_add(1);
         let closed = match lost {
             Lost::TakenOver => up.is_some(),
-            Lost::Closed(_) => up.is_some_and(|up| up < self.stable),
+            // One that says why is no duel.
+            Lost::Closed(None) => up.is_some_and(|up| up < self.stable),
             _ => false,
         };
         if !closed {
@@ -100,11 +101,12 @@ impl Row {
 
     /// What a person must mend, after `lost`; `None` where trying again may be enough.
     pub(super) fn fault(&self, lost: &Lost, settings: &Settings) -> Option<String> {
-        if self.duel && matches!(lost, Lost::Closed(_) | Lost::TakenOver) {
+        if self.duel && matches!(lost, Lost::Closed(None) | Lost::TakenOver) {
             let id = &settings.device;
             return Some(format!(
                 "another client connects as {id}: the broker closes each connection soon after it is made; \
-                 give each device an id of its own (`device.id`)"
+                 give each device an id of its own (`device.id`), or the broker forbids what this device \
+                 does: see its log"
             ));
         }
         explain(lost, settings)
@@ -242,6 +244,17 @@ mod tests {
         for hour in 1..5 {
             let now = now + Duration::from_secs(3600 * hour);
             row.ended(&Lost::Closed(None), QUICK, now, 0.0);
+        }
+        assert_eq!(row.fault(&Lost::Closed(None), &settings()), None);
+    }
+
+    #[test]
+    fn a_broker_that_says_why_it_closes_is_no_duel() {
+        let (mut row, now) = (row(), Instant::now());
+        for why in ["quota exceeded", "server busy", "not authorized", "server busy"] {
+            let closed = Lost::Closed(Some(why.into()));
+            assert!(row.ended(&closed, QUICK, now, 0.0) < Duration::from_secs(60));
+            assert_eq!(row.fault(&closed, &settings()), None);
         }
         assert_eq!(row.fault(&Lost::Closed(None), &settings()), None);
     }

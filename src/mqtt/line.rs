@@ -22,8 +22,10 @@ use crate::tls::{self, ClientCertificate};
 /// Deliveries of one connection that may wait for the desk: more than the sixteen that were asked for,
 /// because not every broker keeps to that, and as many as mosquitto queues for a client.
 pub(super) const ARRIVALS: usize = 1024;
-/// Bytes of payloads that may wait for the desk: sixteen of the largest, and as much again.
+/// Bytes that may wait for the desk: sixteen of the largest, and as much again.
 const ARRIVED_BYTES: usize = 2 * 16 * MAX_PACKET as usize;
+/// What a delivery takes besides its bytes.
+const DELIVERY: usize = 256;
 /// Longest password that is read.
 const MAX_PASSWORD: u64 = 64 << 10;
 
@@ -61,7 +63,10 @@ impl Line {
         let mut up = None;
         let mut arrivals = Arrivals::new(self.deliveries.clone());
         let lost = loop {
-            match self.next(&mut session, up, row).await {
+            // Something happens with each probe. A broker that takes nothing off the socket keeps the
+            // library in its flush, which has no end of its own and lets no probe be missed.
+            let next = tokio::time::timeout(self.patience(), self.next(&mut session, up, row));
+            match next.await.unwrap_or(Err(Lost::Silent)) {
                 Ok(Heard::Up { link, resumed }) => {
                     up = Some(Instant::now());
                     self.up(link, resumed, row);
@@ -77,6 +82,11 @@ impl Line {
         };
         self.links.send_replace(None);
         (lost, up.map(|at| at.elapsed()))
+    }
+
+    /// How long a connection on which nothing happens is believed in.
+    fn patience(&self) -> Duration {
+        self.shared.settings.keep_alive.saturating_mul(2) + self.shared.tuning.connect_within
     }
 
     /// What happens next; meanwhile a connection may have become a stable one.
@@ -157,10 +167,17 @@ impl Arrivals {
             debug!(topic = delivery.topic, "Dropped: too many deliveries, and this one is QoS 0.");
             return true;
         }
-        let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX);
+        let size = u32::try_from(charge(&delivery)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(size);
         room.is_ok_and(|room| self.to.try_send((delivery, room)).is_ok())
     }
+}
+
+/// What a delivery that waits costs in memory.
+fn charge(delivery: &Delivery) -> usize {
+    let response_topic = delivery.response_topic.as_ref().map_or(0, String::len);
+    let correlation = delivery.correlation.as_ref().map_or(0, Vec::len);
+    DELIVERY + delivery.topic.len() + delivery.payload.len() + response_topic + correlation
 }
 
 /// Everything a connection is made with, files read anew.
@@ -214,4 +231,23 @@ fn credentials(settings: &Settings) -> Result<Option<Credentials>, String> {
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     let password = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
     Ok(Some(Credentials { user, password: Some(password) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::Ack;
+
+    #[test]
+    fn a_delivery_is_charged_with_all_that_it_holds() {
+        let delivery = Delivery {
+            topic: "t".repeat(10),
+            payload: vec![0; 200].into(),
+            retain: false,
+            response_topic: Some("r".repeat(3000)),
+            correlation: Some(vec![0; 40_000]),
+            ack: Ack::new(|| {}),
+        };
+        assert_eq!(charge(&delivery), 43_210 + 256);
+    }
 }

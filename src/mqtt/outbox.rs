@@ -8,6 +8,12 @@
 //! wait that grows; it does not hold up the ones behind it. Where the broker refuses everything, a
 //! round pauses after each [`ROOM`] refusals in a row, so that a wrong access list costs a few messages
 //! a minute, not all of them at once.
+//!
+//! Given up, and counted as dropped, is what can never be sent (too large for the broker, no topic), and,
+//! after [`refusals::TRIES`] rounds, an outcome for a requester's own topic: its other copy, on the status
+//! topic, stays.
+
+mod refusals;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,10 +22,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
+use self::refusals::Refusals;
 use super::run::{Links, Shared, Source};
 use super::session::{Link, Outgoing, Sent};
 use super::window::{ROOM, Window};
-use crate::spool::{Queued, Spool, SpoolError};
+use crate::spool::{Kind, Message, Queued, Spool, SpoolError};
 
 /// Messages read at a time.
 const PAGE: usize = ROOM;
@@ -50,10 +57,18 @@ struct Reading {
     page: VecDeque<Queued>,
     /// Everything there was has been read.
     all: bool,
-    /// Numbers and topics of what is in flight.
-    in_flight: BTreeMap<u64, String>,
+    /// What is in flight, by number.
+    in_flight: BTreeMap<u64, Flight>,
     /// What waits for its time.
     rest: Option<Rest>,
+}
+
+/// A message in flight.
+#[derive(Default)]
+struct Flight {
+    topic: String,
+    /// Another copy of it goes to another topic.
+    is_copy: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +103,7 @@ impl Pump {
     async fn serve(&mut self, link: Link, links: &mut Links) {
         let mut window = Window::new(link);
         let mut reading = Reading::default();
-        self.refusals = Refusals::default();
+        self.refusals.begin_connection();
         self.shared.fault(Source::Outbox, None);
         loop {
             self.fill(&mut window, &mut reading).await;
@@ -117,13 +132,14 @@ impl Pump {
             if reading.in_flight.contains_key(&queued.id) {
                 continue;
             }
+            let is_copy = is_copy(&queued.message);
             let what = Outgoing {
                 topic: self.shared.topic(&queued.message.topic),
                 payload: queued.message.payload.into(),
                 retain: false,
                 correlation: queued.message.correlation,
             };
-            reading.in_flight.insert(queued.id, what.topic.clone());
+            reading.in_flight.insert(queued.id, Flight { topic: what.topic.clone(), is_copy });
             window.send(queued.id, what);
         }
     }
@@ -153,13 +169,17 @@ impl Pump {
         window: &mut Window<u64>,
         reading: &mut Reading,
     ) {
-        let mut arrived = Vec::new();
+        let (mut arrived, mut given_up) = (Vec::new(), Vec::new());
         let mut next = Some(answer);
         while let Some((id, sent)) = next {
-            let topic = reading.in_flight.remove(&id).unwrap_or_default();
+            let flight = reading.in_flight.remove(&id).unwrap_or_default();
             match sent {
                 Sent::Arrived => arrived.push(id),
-                Sent::Refused(why) => self.refused(&topic, &why, reading),
+                Sent::Refused(why) if flight.is_copy && self.refusals.is_last(id) => {
+                    given_up.push((id, flight.topic, why));
+                }
+                Sent::Refused(why) => self.refused(&flight.topic, &why, reading),
+                Sent::Never(why) => given_up.push((id, flight.topic, why)),
                 // The connection ends, and with it this reading.
                 Sent::Lost => self.refusals.again = true,
             }
@@ -168,6 +188,9 @@ impl Pump {
         if !arrived.is_empty() {
             self.refusals.in_row = 0;
             self.remove(arrived).await;
+        }
+        if !given_up.is_empty() {
+            self.give_up(given_up).await;
         }
     }
 
@@ -180,6 +203,27 @@ impl Pump {
                 warn!(%error, count, "Messages that arrived cannot leave the outbox; they go again.");
                 self.refusals.again = true;
             }
+        }
+    }
+
+    /// Messages that will never arrive, each with its topic and why.
+    async fn give_up(&mut self, messages: Vec<(u64, String, String)>) {
+        let ids = messages.iter().map(|(id, ..)| *id).collect();
+        match self.spool.give_up(ids).await {
+            Ok(()) => {}
+            Err(SpoolError::Stopped) => std::future::pending().await,
+            Err(error) => {
+                debug!(%error, "Messages that are given up cannot leave the outbox now.");
+                self.refusals.again = true;
+                return;
+            }
+        }
+        for (id, topic, why) in messages {
+            warn!(id, topic, why, "A message will never arrive; it is dropped.");
+            self.shared.state.send_modify(|s| {
+                s.refused += 1;
+                s.last_error = Some(format!("given up: {topic}: {why}"));
+            });
         }
     }
 
@@ -203,66 +247,8 @@ impl Pump {
     }
 }
 
-/// What refusals ask for.
-#[derive(Debug, Default)]
-struct Refusals {
-    /// Refusals in a row.
-    in_row: u32,
-    /// Rounds in a row in which something was left over.
-    rounds: u32,
-    /// Something is left over in this round.
-    again: bool,
-}
-
-impl Refusals {
-    /// One more refusal; how many pauses there were, when it is time for one.
-    fn one_more(&mut self) -> Option<u32> {
-        self.again = true;
-        self.in_row = self.in_row.saturating_add(1);
-        let room = ROOM as u32;
-        self.in_row.is_multiple_of(room).then_some(self.in_row / room)
-    }
-
-    /// How many rounds in a row were not enough, when another is needed.
-    fn round_ended(&mut self) -> Option<u32> {
-        if !self.again {
-            self.rounds = 0;
-            return None;
-        }
-        self.rounds = self.rounds.saturating_add(1);
-        Some(self.rounds)
-    }
-
-    fn begin_round(&mut self) {
-        self.again = false;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_go_on_while_something_is_left_over() {
-        let mut refusals = Refusals::default();
-        assert_eq!(refusals.round_ended(), None);
-        refusals.one_more();
-        assert_eq!(refusals.round_ended(), Some(1));
-        refusals.begin_round();
-        refusals.one_more();
-        assert_eq!(refusals.round_ended(), Some(2));
-        refusals.begin_round();
-        assert_eq!(refusals.round_ended(), None);
-        refusals.one_more();
-        assert_eq!(refusals.round_ended(), Some(1));
-    }
-
-    #[test]
-    fn a_broker_that_refuses_everything_is_asked_in_small_numbers() {
-        let mut refusals = Refusals::default();
-        let pauses: Vec<_> = (1..=48).filter_map(|_| refusals.one_more()).collect();
-        assert_eq!(pauses, [1, 2, 3]);
-        refusals.in_row = 0;
-        assert_eq!(refusals.one_more(), None);
-    }
+/// An outcome for a requester's own topic goes to its command's status topic too.
+fn is_copy(message: &Message) -> bool {
+    let id = message.topic.strip_prefix("cmd/").and_then(|rest| rest.strip_suffix("/status"));
+    message.kind == Kind::Outcome && id.is_none()
 }

@@ -2,12 +2,14 @@
 //!
 //! One task, started by [`super::run`]. With each new connection it asks for the commands, tells that
 //! the device is online and what it can do, and then publishes what comes from [`super::Publisher`]s.
+//! The broker hears these in that order; nothing waits for its word on the commands.
 //! What is in flight when a connection ends is not published again.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::Publication;
@@ -43,6 +45,15 @@ pub(super) struct Talker {
 /// What an answer of the broker's belongs to: its topic, and the alarm that a refusal raises.
 type Key = (Source, String);
 
+/// What of the subscription is still open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Answer,
+    /// The time for it is over; it is heard all the same.
+    LateAnswer,
+    Nothing,
+}
+
 impl Talker {
     pub(super) async fn run(self, mut links: Links, mut publications: mpsc::Receiver<Publication>) {
         loop {
@@ -60,7 +71,10 @@ impl Talker {
         for source in [Source::Commands, Source::State, Source::Published] {
             self.shared.fault(source, None);
         }
-        self.subscribe(&link).await;
+        let filter = self.shared.topic("cmd/+");
+        let mut granted = std::pin::pin!(link.subscribe(&filter));
+        let late = Instant::now() + self.shared.tuning.connect_within;
+        let mut waits = Waits::Answer;
         let mut window = Window::new(link);
         for told in [self.online(), state(&self.shared, "caps", &self.caps)] {
             window.send((Source::State, told.topic.clone()), told);
@@ -68,6 +82,14 @@ impl Talker {
         loop {
             tokio::select! {
                 () = links.gone() => return,
+                answer = &mut granted, if waits != Waits::Nothing => {
+                    waits = Waits::Nothing;
+                    self.granted(&filter, answer);
+                }
+                () = sleep_until(late), if waits == Waits::Answer => {
+                    waits = Waits::LateAnswer;
+                    self.granted(&filter, Err(Some("no answer".into())));
+                }
                 (key, sent) = window.next() => self.answered(&key, sent),
                 Some(publication) = publications.recv(), if window.has_room() => {
                     let what = self.outgoing(publication);
@@ -77,19 +99,21 @@ impl Talker {
         }
     }
 
-    async fn subscribe(&self, link: &Link) {
-        let filter = self.shared.topic("cmd/+");
-        // Answered, or ended with the connection.
-        if let Err(Some(why)) = link.subscribe(&filter).await {
-            warn!(filter, why, "The broker refuses the subscription to commands.");
-            let host = self.shared.host();
-            let device = &self.shared.settings.device;
-            let words = format!(
-                "{host} refuses the subscription to `{filter}` ({why}): let {device} read it in the \
-                 broker's access list"
-            );
-            self.shared.fault(Source::Commands, Some(words));
-        }
+    /// The broker's word on the subscription to commands.
+    fn granted(&self, filter: &str, answer: Result<(), Option<String>>) {
+        let why = match answer {
+            Ok(()) => return self.shared.fault(Source::Commands, None),
+            Err(None) => return, // the connection has ended
+            Err(Some(why)) => why,
+        };
+        warn!(filter, why, "The broker does not grant the subscription to commands.");
+        let host = self.shared.host();
+        let device = &self.shared.settings.device;
+        let words = format!(
+            "{host} refuses the subscription to `{filter}` ({why}): let {device} read it in the \
+             broker's access list"
+        );
+        self.shared.fault(Source::Commands, Some(words));
     }
 
     fn online(&self) -> Outgoing {
@@ -114,7 +138,7 @@ impl Talker {
     }
 
     fn answered(&self, (source, topic): &Key, sent: Sent) {
-        if let Sent::Refused(why) = sent {
+        if let Sent::Refused(why) | Sent::Never(why) = sent {
             self.shared.refused(*source, topic, &why);
         }
     }

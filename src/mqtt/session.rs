@@ -15,6 +15,7 @@
 mod lost;
 mod resume;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ const IN_FLIGHT: u16 = 64;
 /// Requests that may wait for the connection's task: an acknowledgement for each delivery, and more than
 /// all pumps have in flight. So none of them finds the channel full.
 const REQUESTS: usize = super::line::ARRIVALS + IN_FLIGHT as usize;
+/// Longest response topic that is handed on: what the desk honours, below any device's prefix.
+const RESPONSE_TOPIC: usize = 256 + 64;
+/// Longest correlation data that is handed on; a response topic with more is not honoured either.
+const CORRELATION: usize = 1024;
 /// What a PUBLISH packet has besides topic, payload and correlation data, at the very most.
 const PACKET_OVERHEAD: usize = 32;
 
@@ -95,6 +100,8 @@ pub(super) enum Sent {
     Arrived,
     /// The broker will not take it; why.
     Refused(String),
+    /// It cannot be sent, and never will be: why.
+    Never(String),
     /// The connection ended before the broker said anything: publish it again with the next.
     Lost,
 }
@@ -165,12 +172,13 @@ impl Session {
         let ack = self.client.prepare_ack(&publish);
         let client = self.client.clone();
         let properties = publish.properties.unwrap_or_default();
+        let (response_topic, correlation) = answerable(properties);
         Delivery {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload,
             retain: publish.retain,
-            response_topic: properties.response_topic,
-            correlation: properties.correlation_data.map(|d| d.to_vec()),
+            response_topic,
+            correlation,
             ack: Ack::new(move || {
                 // An error is a connection that has ended, and that is as well: the delivery comes again.
                 // The channel cannot be full: it has room for one of each delivery.
@@ -181,6 +189,14 @@ impl Session {
             }),
         }
     }
+}
+
+/// Where an answer is wanted and what is to go with it; neither where one is longer than is honoured.
+fn answerable(properties: PublishProperties) -> (Option<String>, Option<Vec<u8>>) {
+    let (topic, data) = (properties.response_topic, properties.correlation_data);
+    let topic_fits = topic.as_ref().is_none_or(|topic| topic.len() <= RESPONSE_TOPIC);
+    let data_fits = data.as_ref().is_none_or(|data| data.len() <= CORRELATION);
+    if topic_fits && data_fits { (topic, data.map(|data| data.to_vec())) } else { (None, None) }
 }
 
 /// What the pumps publish through; ends with its connection. Cheap to clone.
@@ -200,18 +216,24 @@ impl Link {
         self.generation
     }
 
-    /// Asks for what comes to `filter`, without what is retained there, and with each message's retain
-    /// flag as it was published. An error says why the broker refuses, and is empty where the connection
-    /// ended.
-    pub(super) async fn subscribe(&self, filter: &str) -> Result<(), Option<String>> {
+    /// Asks, at once, for what comes to `filter`, without what is retained there, and with each message's
+    /// retain flag as it was published; then waits for the answer. An error says why the broker refuses,
+    /// and is empty where the connection ended. May be dropped half way.
+    pub(super) fn subscribe(
+        &self,
+        filter: &str,
+    ) -> impl Future<Output = Result<(), Option<String>>> + use<> {
         let mut wanted = SubscribeFilter::new(filter, QoS::AtLeastOnce);
         wanted.retain_forward_rule = RetainForwardRule::Never;
         wanted.preserve_retain = true;
-        let asked = self.client.subscribe_many_tracked([wanted]).await.map_err(|_| None)?;
-        asked.wait_completion_async().await.map_err(|error| match error {
-            SubscribeNoticeError::V5SubAckFailure(codes) => Some(lost::spaced(&codes)),
-            _ => None,
-        })
+        let asked = self.client.try_subscribe_many_tracked([wanted]);
+        async {
+            let answer = asked.map_err(|_| None)?.wait_completion_async().await;
+            answer.map_err(|error| match error {
+                SubscribeNoticeError::V5SubAckFailure(codes) => Some(lost::spaced(&codes)),
+                _ => None,
+            })
+        }
     }
 
     /// Publishes; never waits. What became of it comes from the notice.
@@ -220,7 +242,7 @@ impl Link {
         let size = what.topic.len() + what.payload.len() + correlation + PACKET_OVERHEAD;
         if let Some(most) = self.most.filter(|most| size > *most) {
             // The library would end the connection over it, and so each further one.
-            return Err(Sent::Refused(format!("{size} bytes, the broker takes {most}")));
+            return Err(Sent::Never(format!("{size} bytes, the broker takes {most}")));
         }
         if what.retain && !self.retains {
             return Err(Sent::Refused("the broker keeps no retained messages".into()));
@@ -236,7 +258,7 @@ impl Link {
         match self.client.try_publish_tracked(what.topic, what.payload, options) {
             Ok(notice) => Ok(Notice(notice)),
             Err(rumqttc::ClientError::InvalidRequest(_)) => {
-                Err(Sent::Refused("not a topic that can be published to".into()))
+                Err(Sent::Never("not a topic that can be published to".into()))
             }
             Err(_) => Err(Sent::Lost),
         }

@@ -85,7 +85,7 @@ impl Pump {
             Sent::Arrived => s.stored_told += 1,
             _ => s.stored_lost += 1,
         });
-        if let (Sent::Refused(why), Some(what)) = (sent, what) {
+        if let (Sent::Refused(why) | Sent::Never(why), Some(what)) = (sent, what) {
             self.shared.refused(Source::Stored, &what.topic, &why);
         }
     }

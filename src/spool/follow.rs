@@ -67,7 +67,7 @@ pub struct OutboxSum {
     pub arrived: u64,
     /// Waiting.
     pub queued: u64,
-    /// Given up because the outbox was full, the oldest first.
+    /// Given up: the outbox was full (the oldest first), or the broker will never take it.
     pub dropped: u64,
 }
 

@@ -99,6 +99,15 @@ impl Spool {
         self.done(|reply| Call::Arrived(ids, reply)).await
     }
 
+    /// These messages will never arrive: they leave the outbox, and count as dropped. After a power cut they
+    /// may be there again.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] when they could not be removed.
+    pub async fn give_up(&self, ids: Vec<u64>) -> Result<(), SpoolError> {
+        self.done(|reply| Call::GiveUp(ids, reply)).await
+    }
+
     /// Changes whenever something was put into the outbox.
     #[must_use]
     pub fn outbox_changed(&self) -> watch::Receiver<u64> {

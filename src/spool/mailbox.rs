@@ -42,6 +42,7 @@ pub(super) enum Call {
     Post(Vec<Message>, oneshot::Sender<bool>),
     Outbox(u64, usize, oneshot::Sender<Option<Vec<Queued>>>),
     Arrived(Vec<u64>, oneshot::Sender<bool>),
+    GiveUp(Vec<u64>, oneshot::Sender<bool>),
     DueEvents(oneshot::Sender<Option<Vec<DueEvent>>>),
     Snapshot(oneshot::Sender<Option<Snapshot>>),
     SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),

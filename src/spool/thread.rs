@@ -133,6 +133,7 @@ impl Worker {
             Call::Post(messages, reply) => drop(reply.send(images.post(&messages))),
             Call::Outbox(above, most, reply) => drop(reply.send(images.outbox(above, most))),
             Call::Arrived(ids, reply) => drop(reply.send(images.arrived(&ids))),
+            Call::GiveUp(ids, reply) => drop(reply.send(images.give_up(&ids))),
             Call::DueEvents(reply) => drop(reply.send(images.due_events())),
             Call::Snapshot(reply) => drop(reply.send(images.snapshot())),
             Call::SetOffset(offset_ns, source, reply) => {

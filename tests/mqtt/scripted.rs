@@ -1,5 +1,5 @@
-//! A broker that does what mosquitto would not: it takes every message and acknowledges none, or says
-//! why it ends a connection.
+//! A broker that does what mosquitto would not: it takes every message and acknowledges none, stops
+//! reading, or says why it ends a connection.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -16,6 +16,12 @@ pub(crate) enum Manner {
     Silent,
     /// Ends the connection: another client has the name.
     TakesOver,
+    /// Reads nothing more once it has granted the subscription, and keeps the connection; twice.
+    Deaf,
+    /// Answers everything but the subscription.
+    NeverGrants,
+    /// As `NeverGrants`, and takes no packet above 1000 bytes.
+    Small,
 }
 
 enum Heard {
@@ -37,8 +43,12 @@ impl Broker {
         let port = listener.local_addr().unwrap().port();
         let (to, heard) = sync_channel(4096);
         let thread = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            serve(stream, manner, &to);
+            let (mut stream, _) = listener.accept().unwrap();
+            serve(&mut stream, manner, &to);
+            if manner == Manner::Deaf {
+                let (mut again, _) = listener.accept().unwrap();
+                serve(&mut again, manner, &to);
+            }
         });
         Self { port, heard, thread, seen: std::cell::RefCell::default() }
     }
@@ -76,18 +86,29 @@ impl Broker {
     }
 }
 
-fn serve(mut stream: TcpStream, manner: Manner, heard: &SyncSender<Heard>) {
+fn serve(stream: &mut TcpStream, manner: Manner, heard: &SyncSender<Heard>) {
     stream.set_read_timeout(Some(PLENTY)).unwrap();
-    while let Ok((kind, body)) = read_packet(&mut stream) {
+    while let Ok((kind, body)) = read_packet(stream) {
         let answer = match kind >> 4 {
+            1 if manner == Manner::Small => packet(0x20, &[0, 0, 5, 0x27, 0, 0, 3, 0xe8]),
             1 => packet(0x20, &[0, 0, 0]),
             3 => {
-                heard.send(Heard::Published(read_publish(kind, &body).0)).unwrap();
-                continue;
+                let (message, number) = read_publish(kind, &body);
+                heard.send(Heard::Published(message)).unwrap();
+                match (manner, number) {
+                    (Manner::NeverGrants | Manner::Small, Some(number)) => {
+                        packet(0x40, &number.to_be_bytes())
+                    }
+                    _ => continue,
+                }
             }
             4 => {
                 heard.send(Heard::Acknowledged).unwrap();
                 continue;
+            }
+            8 if matches!(manner, Manner::NeverGrants | Manner::Small) => continue,
+            8 if manner == Manner::Deaf => {
+                return stream.write_all(&packet(0x90, &[body[0], body[1], 0, 1])).unwrap();
             }
             8 if manner == Manner::TakesOver => packet(0xe0, &[0x8e, 0]),
             8 => {

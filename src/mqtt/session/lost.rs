@@ -1,6 +1,7 @@
 //! Why a connection ended, or was never made: the library's errors, sorted by what follows from them.
 //!
-//! No text here shows a payload: a packet in the wrong place is not printed.
+//! No text here shows a payload: a packet in the wrong place is not printed. What the other side says is
+//! cut and made plain, for it goes into logs and status.
 
 use std::fmt::{self, Debug};
 use std::io;
@@ -8,6 +9,9 @@ use std::io;
 use rumqttc::mqttbytes::Error as MqttError;
 use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError};
 use rustls::{AlertDescription, CertificateError};
+
+/// Most characters of a text that is not ours.
+const MAX_TEXT: usize = 200;
 
 /// Why there is no connection, or no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ impl From<ConnectionError> for Lost {
             ConnectionError::RequestsDone | ConnectionError::DisconnectTimeout => Self::Ended,
             // Its text holds the packet.
             ConnectionError::NotConnAck(_) => Self::Other("the answer is not MQTT 5's".into()),
-            other => Self::Other(other.to_string()),
+            other => Self::Other(plain(&other)),
         }
     }
 }
@@ -117,7 +121,8 @@ impl From<StateError> for Lost {
                 if reason_code == DisconnectReasonCode::SessionTakenOver {
                     return Self::TakenOver;
                 }
-                let said = reason_string.map(|said| format!(" ({said})")).unwrap_or_default();
+                let said = reason_string.map(|said| format!(" ({})", plain(&said)));
+                let said = said.unwrap_or_default();
                 Self::Closed(Some(format!("{}{said}", spaced(&reason_code))))
             }
             // mosquitto's short DISCONNECT, which the library cannot read, ends here too.
@@ -125,8 +130,7 @@ impl From<StateError> for Lost {
             StateError::Deserialization(MqttError::PayloadSizeLimitExceeded {
                 pkt_size, ..
             }) => Self::TooLarge(pkt_size),
-            StateError::Deserialization(error) => Self::Closed(Some(error.to_string())),
-            other => Self::Other(other.to_string()),
+            other => Self::Other(plain(&other)),
         }
     }
 }
@@ -153,7 +157,7 @@ fn network(error: &io::Error) -> Lost {
         | Kind::ConnectionAborted
         | Kind::BrokenPipe => Lost::Closed(None),
         Kind::TimedOut => Lost::Silent,
-        _ => Lost::Unreachable(error.to_string()),
+        _ => Lost::Unreachable(plain(error)),
     }
 }
 
@@ -169,10 +173,10 @@ fn handshake(error: &rustls::Error) -> Lost {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Doubt::Time,
-            other => Doubt::Other(other.to_string()),
+            other => Doubt::Other(plain(other)),
         }),
         Error::AlertReceived(alert) if about_certificate(*alert) => Lost::Unbelieved(spaced(alert)),
-        other => Lost::Tls(other.to_string()),
+        other => Lost::Tls(plain(other)),
     }
 }
 
@@ -190,6 +194,12 @@ fn about_certificate(alert: AlertDescription) -> bool {
             | Alert::AccessDenied
             | Alert::DecryptError
     )
+}
+
+/// A text that is not ours, as it may be shown: no control characters, and not long.
+fn plain(text: &impl fmt::Display) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.to_string().chars().map(shown).take(MAX_TEXT).collect()
 }
 
 /// The library's `NotAuthorized` as people write it: `not authorized`.
@@ -220,6 +230,23 @@ mod tests {
         let error = ConnectionError::NotConnAck(Box::new(rumqttc::Packet::Publish(publish)));
         let lost = Lost::from(error);
         assert!(!format!("{lost} {lost:?}").contains("HUSH"));
+    }
+
+    #[test]
+    fn what_a_broker_says_is_cut_and_made_plain() {
+        let lost = Lost::from(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::ServerBusy,
+            reason_string: Some(format!("\u{1b}[2Jlater\n{}", "x".repeat(60_000))),
+        });
+        let text = lost.to_string();
+        assert!(text.contains("server busy (\u{fffd}[2Jlater\u{fffd}xxx"), "{text}");
+        assert!(text.chars().count() < 300 && !text.contains(char::is_control), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_is_no_close() {
+        let lost = Lost::from(StateError::Deserialization(MqttError::MalformedPacket));
+        assert!(matches!(lost, Lost::Other(_)), "{lost:?}");
     }
 
     #[test]

@@ -51,6 +51,13 @@ impl Db {
         })
     }
 
+    /// Drops messages that will never arrive; those that are not there any more are left alone.
+    pub(in crate::spool) fn give_up(&mut self, ids: &[u64]) -> Result<()> {
+        self.transact(Sync::Normal, |tx| {
+            ids.iter().try_for_each(|id| take_off(tx, *id, "dropped = dropped + 1"))
+        })
+    }
+
     /// The outbox's ledger.
     pub(in crate::spool) fn outbox_sums(&self) -> Result<OutboxSums> {
         let mut sums = OutboxSums::default();

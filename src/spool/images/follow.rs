@@ -114,6 +114,11 @@ impl Images {
         ids.is_empty() || self.with_db(|db| db.arrived(ids)).is_some()
     }
 
+    /// Drops messages of the outbox; whether that could be done.
+    pub(in crate::spool) fn give_up(&mut self, ids: &[u64]) -> bool {
+        ids.is_empty() || self.with_db(|db| db.give_up(ids)).is_some()
+    }
+
     /// Does what waited for the index.
     pub(super) fn do_held(&mut self) {
         self.do_conclusions();
