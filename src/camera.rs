@@ -147,7 +147,7 @@ impl fmt::Display for Source {
             Self::Scene(s) => {
                 write!(f, "scene {}x{} {} fps, seed {}", s.size.0, s.size.1, s.fps, s.seed)
             }
-            Self::Exec(exec) => write!(f, "exec {} {exec}", exec.format.name()),
+            Self::Exec(exec) => write!(f, "{exec}"),
         }
     }
 }

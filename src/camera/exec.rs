@@ -21,6 +21,7 @@ mod child;
 mod frames;
 mod lines;
 mod redact;
+mod secrets;
 
 use std::fmt;
 use std::ops::Range;
@@ -30,12 +31,13 @@ use std::time::{Duration, Instant};
 use self::child::{Child, Ended};
 use self::frames::Frames;
 use self::lines::Lines;
+use self::redact::Redactor;
 use super::{Camera, CameraError, OpenError, mjpeg};
 use crate::clock::{BootTime, Clock};
 use crate::frame::{Frame, Geometry, PixelFormat, Stamp};
 
 pub use frames::MAX_FRAME;
-pub use redact::redact;
+pub(crate) use secrets::{is_secret_name, is_secret_option};
 
 /// Bytes taken in one go: more than a pipe holds, so that all that had come when it began is taken, and
 /// a program that writes without end is not read without end.
@@ -62,10 +64,15 @@ pub struct ExecSettings {
     pub start_timeout: Duration,
 }
 
-/// The command without the passwords in it: for people.
+/// For people: the program and the number of its arguments, which may hold passwords.
 impl fmt::Display for ExecSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.command.join(" ")))
+        let Some((program, arguments)) = self.command.split_first() else {
+            return f.write_str("exec nothing");
+        };
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let s = if arguments.len() == 1 { "" } else { "s" };
+        write!(f, "exec {name}, {} argument{s}", arguments.len())
     }
 }
 
@@ -125,9 +132,9 @@ pub fn open(settings: &ExecSettings, clock: Arc<dyn Clock>) -> Result<ExecCamera
     let (frames, geometry) = shape(settings)?;
     let child = Child::start(&settings.command)?;
     let started = Instant::now();
-    tracing::info!(command = %settings, "Command started.");
+    tracing::debug!(command = %settings, "Command started.");
     Ok(ExecCamera {
-        lines: Lines::new(&child.name, started),
+        lines: Lines::new(&child.name, Redactor::of(&settings.command), started),
         child,
         frames,
         clock,
@@ -157,6 +164,11 @@ fn shape(settings: &ExecSettings) -> Result<(Frames, Geometry), OpenError> {
             "give the size of the frames, at most 32 MiB each",
         )),
     }
+}
+
+/// Would take more than [`MAX_FRAME`] as raw pixels: a few bytes of JPEG may promise gigabytes.
+fn too_large(width: u32, height: u32) -> bool {
+    u64::from(width) * u64::from(height) * 2 > MAX_FRAME as u64
 }
 
 impl ExecCamera {
@@ -249,6 +261,10 @@ impl ExecCamera {
         let time = self.start_timeout;
         let what = match (self.bytes, self.frames.format()) {
             (0, _) => format!("gave nothing within {time:?} of its start"),
+            (bytes, PixelFormat::Mjpeg) if self.count > 0 => format!(
+                "gave {bytes} bytes within {time:?} and JPEG images among them, none of which tells its \
+                 size; let it write the height into the header (SOF), not behind the picture (DNL)"
+            ),
             (bytes, PixelFormat::Mjpeg) => format!(
                 "gave {bytes} bytes within {time:?} and no whole JPEG image among them; let it write \
                  MJPEG to its standard output (ffmpeg: -f mjpeg -)"
@@ -275,8 +291,20 @@ impl Camera for ExecCamera {
         let left = self.start_timeout.saturating_sub(self.started.elapsed());
         match self.arrive(timeout.min(left)) {
             Ok(found) => {
-                // A picture without a size is no picture: the next one may have one.
-                let Some((width, height)) = self.size(&found) else { return Ok(false) };
+                let Some((width, height)) = self.size(&found) else {
+                    // A picture without a size is no picture: the next one may have one.
+                    let late = self.started.elapsed() >= self.start_timeout;
+                    return if late { Err(self.too_late()) } else { Ok(false) };
+                };
+                if too_large(width, height) {
+                    return Err(OpenError::settings(
+                        &format!(
+                            "{} writes pictures of {width}x{height} pixels, which is too large",
+                            self.child.name
+                        ),
+                        "let it write smaller ones, at most 16 megapixels (ffmpeg: -vf scale=1920:-2)",
+                    ));
+                }
                 (self.geometry.width, self.geometry.height) = (width, height);
                 self.ready = true;
                 self.first = Some(found);
@@ -304,8 +332,9 @@ impl Camera for ExecCamera {
         let (width, height) =
             self.size(&found).ok_or(CameraError::Skip("a jpeg that tells no size"))?;
         if (width, height) != (self.geometry.width, self.geometry.height) {
+            let large = if too_large(width, height) { ", which is too large" } else { "" };
             return Err(CameraError::Lost(format!(
-                "the pictures of {} have changed from {}x{} to {width}x{height}",
+                "the pictures of {} have changed from {}x{} to {width}x{height}{large}",
                 self.child.name, self.geometry.width, self.geometry.height
             )));
         }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::camera::exec::{is_secret_name, is_secret_option};
+
 /// Most errors that are kept: the rest follows from the first ones, or is an attack.
 const MOST: usize = 20;
 
@@ -219,14 +221,31 @@ fn secret_from(line: &str) -> Option<usize> {
         from += part.len();
         let key = part.trim_end_matches(['=', ' ', '\t', '"', '\'']);
         let key = key.rsplit([' ', '\t', '{', ',', '.', '"', '\'']).next().unwrap_or_default();
-        if part.ends_with('=') && is_secret(key) {
+        // `key` alone is a key of ours, but not within a text.
+        let ours = key == "key" && lower[..from].matches(['"', '\'']).count() % 2 == 0;
+        if part.ends_with('=') && (is_secret(key) || (is_secret_name(key) && !ours)) {
             return Some(from);
         }
+    }
+    if let Some(at) = secret_word(&lower) {
+        return Some(at);
     }
     // Credentials inside a URL: a quoted `user:password@`.
     let (before, _) = lower.rsplit_once('@')?;
     let quote = before.rfind(['"', '\'']).map_or(0, |q| q + 1);
     before[quote..].contains(':').then_some(quote)
+}
+
+/// Behind the first text of a command that is a secret's option, `"--password", "x"`, or that begins with
+/// its name and a colon.
+fn secret_word(lower: &str) -> Option<usize> {
+    let mut from = 0;
+    lower.split_inclusive(['"', '\'', ' ', ':']).find_map(|part| {
+        from += part.len();
+        let word = part.trim_end_matches(['"', '\'', ' ', ':']);
+        let found = is_secret_option(word) || (part.ends_with(':') && is_secret_name(word));
+        found.then_some(from)
+    })
 }
 
 fn blot_line(line: &str, from: Option<usize>) -> String {
@@ -273,6 +292,26 @@ mod tests {
             "token = \"\"\"\n**** ***\n\"\"\"\nsite = \"*****@****\"\nnext * *\n"
                 .replace("next * *", "next = 1")
         );
+    }
+
+    #[test]
+    fn secrets_in_a_command_are_blotted() {
+        for word in [
+            "\"user-pw=HUSH\"",
+            "\"rtsp-pwd:HUSH\"",
+            "\"--password\", \"HUSH\"",
+            "'--rtsp-pwd', 'HUSH'",
+            "\"-u\", \"me:HUSH\"",
+            "\"--key=HUSH\"",
+            "\"Authorization: Basic HUSH\"",
+        ] {
+            let text = format!("command = [\"cam\", {word}]\n");
+            let masked = blotted(&text);
+            assert!(!masked.contains("HUSH") && masked.contains("\"cam\""), "{masked}");
+            assert_eq!(masked.len(), text.len());
+        }
+        let ours = "key = \"v1/{device}\"\ncommand = [\"cam\", \"-i\", \"x\"]\n";
+        assert_eq!(blotted(ours), ours);
     }
 
     #[test]

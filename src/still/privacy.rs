@@ -18,7 +18,7 @@ use crate::frame::Geometry;
 /// never be stored in its place.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
-    /// Larger than the camera promised by far.
+    /// Larger than the camera promised by far, or than any camera's.
     #[error(
         "a picture of {width}x{height} is too large to be masked or scaled: at most {most} pixels"
     )]
@@ -41,6 +41,9 @@ pub enum MaskError {
 /// Pictures up to this size are decoded whatever the camera promised: 16 megapixels are 48 MB of planes
 /// at most.
 const ALWAYS_PIXELS: usize = 16 << 20;
+
+/// Most bytes of planes, whatever the camera promised: the promise may be as hostile as the picture.
+const MOST_PLANES: usize = 256 << 20;
 
 /// More scans than any encoder makes cost minutes of decoding in a few bytes.
 const MAX_SCANS: u32 = 100;
@@ -83,6 +86,7 @@ fn decode_with(
     let (width, height) = (header.width, header.height);
     let promised = (promised.width as usize).saturating_mul(promised.height as usize);
     let most = promised.saturating_mul(4).max(ALWAYS_PIXELS);
+    let most = most.min(MOST_PLANES / 3); // three bytes a pixel, where chroma is not subsampled
     if width.saturating_mul(height) > most {
         return Err(MaskError::TooLarge { width, height, most });
     }
@@ -355,6 +359,11 @@ mod tests {
         frame[sof + 5..sof + 9].fill(0xF0);
         let mut planes = Planes::default();
         let error = Decoder::default().decode(&frame, MJPEG, &mut planes).unwrap_err();
+        assert!(matches!(error, MaskError::TooLarge { .. }), "{error}");
+        // 100 megapixels, as promised.
+        frame[sof + 5..sof + 9].copy_from_slice(&[0x27, 0x10, 0x27, 0x10]);
+        let promised = Geometry { width: 10_000, height: 10_000, ..MJPEG };
+        let error = Decoder::default().decode(&frame, promised, &mut planes).unwrap_err();
         assert!(matches!(error, MaskError::TooLarge { .. }), "{error}");
     }
 }

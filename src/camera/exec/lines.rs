@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::redact::redact;
+use super::redact::Redactor;
 
 /// Characters of a line that are shown.
 const LONGEST: usize = 300;
@@ -34,6 +34,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 pub(super) struct Lines {
     /// The program's name.
     program: String,
+    redactor: Redactor,
     line: Vec<u8>,
     last: VecDeque<String>,
     window: Instant,
@@ -41,9 +42,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(program: &str, now: Instant) -> Self {
+    pub(super) fn new(program: &str, redactor: Redactor, now: Instant) -> Self {
         let (line, last) = (Vec::new(), VecDeque::with_capacity(LAST));
-        Self { program: program.to_owned(), line, last, window: now, in_window: 0 }
+        Self { program: program.to_owned(), redactor, line, last, window: now, in_window: 0 }
     }
 
     /// Takes what was read.
@@ -78,7 +79,7 @@ impl Lines {
     }
 
     fn end_line(&mut self, now: Instant) {
-        let text = shown(&self.line);
+        let text = shown(&self.line, &self.redactor);
         self.line.clear();
         if text.is_empty() {
             return;
@@ -106,11 +107,12 @@ impl Lines {
 }
 
 /// A line as people see it.
-fn shown(line: &[u8]) -> String {
+fn shown(line: &[u8], redactor: &Redactor) -> String {
     let cut = line.len() > KEPT;
     let text = String::from_utf8_lossy(line);
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut text = redact(text.trim());
+    let whole = if cut { redactor.without_a_begun_one(&text) } else { &text };
+    let mut text = redactor.redact(whole.trim());
     if cut {
         // The end of a password may lie beyond what was looked at.
         let url = text.rfind("://").map_or(text.len(), |at| at + 3);
@@ -129,7 +131,7 @@ mod tests {
 
     fn said(pieces: &[&[u8]]) -> Vec<String> {
         let now = Instant::now();
-        let mut lines = Lines::new("cmd", now);
+        let mut lines = Lines::new("cmd", Redactor::default(), now);
         pieces.iter().for_each(|piece| lines.push(piece, now));
         lines.end_line(now);
         lines.last.into()
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_command_that_talks_too_much_is_heard_less() {
         let start = Instant::now();
-        let mut lines = Lines::new("cmd", start);
+        let mut lines = Lines::new("cmd", Redactor::default(), start);
         lines.push(&b"word\n".repeat(1000), start);
         assert_eq!(lines.in_window, 1000);
         lines.push(b"later\n", start + WINDOW);
@@ -178,7 +180,7 @@ mod tests {
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..40),
         ) {
             let now = Instant::now();
-            let mut lines = Lines::new("cmd", now);
+            let mut lines = Lines::new("cmd", Redactor::default(), now);
             for piece in &pieces {
                 lines.push(piece, now);
                 prop_assert!(lines.line.len() <= KEPT + 1 && lines.last.len() <= LAST);
