@@ -222,7 +222,7 @@ fn secret_from(line: &str) -> Option<usize> {
         let key = part.trim_end_matches(['=', ' ', '\t', '"', '\'']);
         let key = key.rsplit([' ', '\t', '{', ',', '.', '"', '\'']).next().unwrap_or_default();
         // `key` alone is a key of ours, but not within a text.
-        let ours = key == "key" && lower[..from].matches(['"', '\'']).count() % 2 == 0;
+        let ours = key == "key" && lower[..from].matches(['"', '\'']).count().is_multiple_of(2);
         if part.ends_with('=') && (is_secret(key) || (is_secret_name(key) && !ours)) {
             return Some(from);
         }
