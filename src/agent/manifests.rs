@@ -24,10 +24,13 @@ const REFUSED: Duration = Duration::from_secs(300);
 
 /// Events whose manifest is on its way to the disk, or rests after it was refused, by camera and event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InWork(Arc<Mutex<HashMap<(String, String), Option<Instant>>>>);
+pub(super) struct InWork(Arc<Mutex<Resting>>);
+
+/// Until when, by camera and event; `None` while it is on its way.
+type Resting = HashMap<(String, String), Option<Instant>>;
 
 impl InWork {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Option<Instant>>> {
+    fn lock(&self) -> MutexGuard<'_, Resting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
