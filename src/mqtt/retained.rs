@@ -2,14 +2,15 @@
 //!
 //! One task, started by [`super::run`]. With each new connection it asks for the commands, tells that
 //! the device is online and what it can do, and then publishes what comes from [`super::Publisher`]s.
-//! The broker hears these in that order; nothing waits for its word on the commands.
+//! Who sees it online may send a command: so that waits for the broker's word on the commands, as long as
+//! connecting may take. The library keeps no order between a subscription and what is published.
 //! What is in flight when a connection ends is not published again.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::Publication;
@@ -45,15 +46,6 @@ pub(super) struct Talker {
 /// What an answer of the broker's belongs to: its topic, and the alarm that a refusal raises.
 type Key = (Source, String);
 
-/// What of the subscription is still open.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waits {
-    Answer,
-    /// The time for it is over; it is heard all the same.
-    LateAnswer,
-    Nothing,
-}
-
 impl Talker {
     pub(super) async fn run(self, mut links: Links, mut publications: mpsc::Receiver<Publication>) {
         loop {
@@ -73,8 +65,15 @@ impl Talker {
         }
         let filter = self.shared.topic("cmd/+");
         let mut granted = std::pin::pin!(link.subscribe(&filter));
-        let late = Instant::now() + self.shared.tuning.connect_within;
-        let mut waits = Waits::Answer;
+        let mut open = false;
+        tokio::select! {
+            () = links.gone() => return,
+            answer = &mut granted => self.granted(&filter, answer),
+            () = sleep(self.shared.tuning.connect_within) => {
+                open = true;
+                self.granted(&filter, Err(Some("no answer".into())));
+            }
+        }
         let mut window = Window::new(link);
         for told in [self.online(), state(&self.shared, "caps", &self.caps)] {
             window.send((Source::State, told.topic.clone()), told);
@@ -82,13 +81,9 @@ impl Talker {
         loop {
             tokio::select! {
                 () = links.gone() => return,
-                answer = &mut granted, if waits != Waits::Nothing => {
-                    waits = Waits::Nothing;
+                answer = &mut granted, if open => {
+                    open = false;
                     self.granted(&filter, answer);
-                }
-                () = sleep_until(late), if waits == Waits::Answer => {
-                    waits = Waits::LateAnswer;
-                    self.granted(&filter, Err(Some("no answer".into())));
                 }
                 (key, sent) = window.next() => self.answered(&key, sent),
                 Some(publication) = publications.recv(), if window.has_room() => {
