@@ -28,7 +28,7 @@ const SLOW: &str = "scene = { size = \"320x240\", fps = 0.1, seed = 3 }\nmotion.
 
 /// A device, its broker, and an operator who hears all that the device says.
 struct World {
-    _broker: Mosquitto,
+    broker: Mosquitto,
     device: Device,
     operator: Client,
 }
@@ -41,15 +41,10 @@ impl World {
         let broker = Mosquitto::start(&Setup { more, ..Setup::default() });
         let device = Device::new();
         fs::create_dir(device.path("store")).unwrap();
-        device.configure(&format!(
-            "[camera.front]\n{camera}\n[camera.back]\n{camera}\n[destination.dir]\npath = \"{}\"\n\
-             [mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\n[clock]\ntrust = \"always\"\n",
-            device.path("store").display(),
-            broker.port
-        ));
+        device.configure(&config(&device, &broker, camera, "60s"));
         let mut operator = broker.admin("operator");
         operator.subscribe(&format!("{PREFIX}/#"));
-        let mut world = Self { _broker: broker, device, operator };
+        let mut world = Self { broker, device, operator };
         world.start();
         world
     }
@@ -91,6 +86,16 @@ impl World {
     fn kill(&mut self) {
         self.device.kill(Signal::KILL);
     }
+}
+
+fn config(device: &Device, broker: &Mosquitto, camera: &str, keep_alive: &str) -> String {
+    format!(
+        "[camera.front]\n{camera}\n[camera.back]\n{camera}\n[destination.dir]\npath = \"{}\"\n\
+         [mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\nkeep_alive = \"{keep_alive}\"\n\
+         [clock]\ntrust = \"always\"\n",
+        device.path("store").display(),
+        broker.port
+    )
 }
 
 fn statuses(told: &[Value]) -> Vec<&str> {
@@ -200,6 +205,20 @@ fn killed_between_accepted_and_its_effect_a_command_ends_as_interrupted_and_is_n
     );
     let status = world.device.wait("the known one", |s| s.commands.known == 1);
     assert_eq!((status.commands.accepted, status.run.chosen), (0, 0));
+    world.device.stop();
+}
+
+#[test]
+fn another_broker_in_the_configuration_ends_commands_at_work_and_takes_new_ones() {
+    let mut world = World::new(SLOW);
+    world.command("b1", "snapshot", &json!({ "camera": "front" }));
+    world.told("b1", &["accepted"]);
+    world.device.configure(&config(&world.device, &world.broker, SLOW, "50s"));
+    world.device.reload();
+    let end = world.ended("b1");
+    assert_eq!((&end["status"], &end["reason"]["code"]), (&json!("failed"), &json!("interrupted")));
+    world.command("b2", "status", &json!({}));
+    assert_eq!(world.ended("b2")["status"], "succeeded");
     world.device.stop();
 }
 
