@@ -311,7 +311,9 @@ fn a_wrong_password_is_told_and_a_right_one_is_used_without_a_restart() {
 fn another_client_under_our_name_is_told() {
     let broker = Mosquitto::start(&Setup::default());
     let disk = Disk::new();
-    let mut device = Device::start(settings(broker.port), &disk);
+    let wary =
+        vedette::mqtt::Tuning { duel_window: std::time::Duration::from_secs(60), ..tuning() };
+    let mut device = Device::with(settings(broker.port), &disk, wary, 16);
     let mut others = Vec::new();
     for round in 1..=3 {
         device.wait_for(|s| s.connections == round && s.connected);

@@ -6,6 +6,7 @@
 #[path = "support/process.rs"]
 mod process;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -167,9 +168,17 @@ fn open_dir() -> TempDir {
 
 /// Runs the program as somebody whom the socket's mode turns away: root is nobody else.
 fn as_another(path: &Path) -> Output {
-    let mut command = vedette(&["trigger", "--socket", path.to_str().unwrap()]);
+    let arguments = ["trigger", "--socket", path.to_str().unwrap()];
+    let mut command = vedette(&arguments);
     if rustix::process::geteuid().is_root() {
-        command.uid(65534).gid(65534);
+        // The program may stand where nobody else may go, below /root for example.
+        let program = path.with_file_name("vedette");
+        fs::copy(command.get_program(), &program).unwrap();
+        let same =
+            |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
+        let environment: Vec<_> = command.get_envs().filter_map(same).collect();
+        command = std::process::Command::new(program);
+        command.args(arguments).envs(environment).uid(65534).gid(65534);
     } else {
         let mode = fs::metadata(path).unwrap().permissions().mode();
         fs::set_permissions(path, fs::Permissions::from_mode(mode & !0o200)).unwrap();
