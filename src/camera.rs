@@ -138,7 +138,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V4l2(v4l2) => {
-                write!(f, "v4l2 {}", v4l2.device.display())?;
+                write!(f, "v4l2 {}", v4l2.device)?;
                 v4l2.size.map_or(Ok(()), |(w, h)| write!(f, " {w}x{h}"))?;
                 v4l2.format.map_or(Ok(()), |format| write!(f, " {}", format.name()))?;
                 v4l2.fps.map_or(Ok(()), |fps| write!(f, " {fps} fps"))
@@ -155,14 +155,33 @@ impl fmt::Display for Source {
 /// A V4L2 capture device and what to ask of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct V4l2Settings {
-    /// Device node, best a stable name below `/dev/v4l/by-id`.
-    pub device: PathBuf,
+    /// Which one.
+    pub device: v4l2::name::Named,
     /// Wanted size in pixels; the driver's nearest is taken and reported. `None`: the driver's own.
     pub size: Option<(u32, u32)>,
     /// Wanted frames a second.
     pub fps: Option<u32>,
-    /// Wanted format; `None` prefers MJPEG, then YUYV.
+    /// Wanted format; `None` takes the first of [`crate::frame::PixelFormat::PREFERENCE`] that it has.
     pub format: Option<crate::frame::PixelFormat>,
+    /// Exposure, gain, focus …: what to set at each open, by the name that `vedette devices` shows.
+    pub controls: std::collections::BTreeMap<String, v4l2::controls::Wanted>,
+    /// Frames that are thrown away after each open, while exposure and white balance settle.
+    pub warm_up: u32,
+}
+
+impl V4l2Settings {
+    /// A device node, with nothing asked of it.
+    #[must_use]
+    pub fn node(path: impl Into<PathBuf>) -> Self {
+        Self {
+            device: v4l2::name::Named::Path(path.into()),
+            size: None,
+            fps: None,
+            format: None,
+            controls: std::collections::BTreeMap::new(),
+            warm_up: 0,
+        }
+    }
 }
 
 /// Speed of recorded or synthetic frames.

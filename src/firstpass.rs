@@ -123,7 +123,7 @@ impl FirstPass {
                 self.reader.read(frame.data)?;
                 (self.reader.luma(), self.reader.size(), quality::of_jpeg(&self.reader))
             }
-            PixelFormat::Yuyv => {
+            _ => {
                 let (w, h) = (geometry.width, geometry.height);
                 self.shrinker.yuyv(frame.data, w, h, geometry.stride, &mut self.raw)?;
                 (&self.raw, (w, h), quality::of_raw(&self.raw))

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use vedette::camera::v4l2::name::Named;
 use vedette::camera::v4l2::{V4l2Camera, open};
 use vedette::camera::{Camera, CameraError, OpenError, V4l2Settings};
 use vedette::clock::{BootId, BootTime, Clock, WallTime};
@@ -44,10 +45,9 @@ fn rig() -> Option<Rig> {
     };
     Some(Rig {
         settings: V4l2Settings {
-            device: device.into(),
             size: Some((640, 480)),
-            fps: None,
             format: Some(PixelFormat::Yuyv),
+            ..V4l2Settings::node(device)
         },
         vivid: std::env::var("VEDETTE_V4L2_VIVID").ok(),
         _alone: DEVICE.lock().unwrap_or_else(PoisonError::into_inner),
@@ -109,7 +109,7 @@ fn v4l2_ctl(device: &Path, arguments: [&str; 2]) {
 }
 
 fn control(rig: &Rig, assignment: &str) {
-    v4l2_ctl(&rig.settings.device, ["-c", assignment]);
+    v4l2_ctl(&rig.settings.device.resolve().unwrap(), ["-c", assignment]);
 }
 
 /// Writes `frames` to the device over and over, ten a second, until told to stop.
@@ -243,8 +243,9 @@ fn hw_formats_and_nodes_that_are_not_there_are_named() {
     let mjpeg = V4l2Settings { format: Some(PixelFormat::Mjpeg), ..rig.settings.clone() };
     let text = start(&mjpeg).err().expect("vivid has no mjpeg").to_string();
     assert!(text.contains("does not offer mjpeg; it offers") && text.contains("YUYV"), "{text}");
-    let open_at =
-        |device: &str| start(&V4l2Settings { device: device.into(), ..rig.settings.clone() }).err();
+    let open_at = |device: &str| {
+        start(&V4l2Settings { device: Named::Path(device.into()), ..rig.settings.clone() }).err()
+    };
     assert!(matches!(open_at("/dev/video99"), Some(OpenError::NotFound(_))));
     assert!(matches!(open_at("/dev/null"), Some(OpenError::Unsupported(_))));
     assert!(matches!(open_at("/dev"), Some(OpenError::Unsupported(_))));
@@ -290,7 +291,7 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
     let frames = vec![good.clone(), b"\xff\xd8\xff\xd9".to_vec(), vec![7; 5_000]];
     let stop = Arc::new(AtomicBool::new(false));
     let feeder = feed(device.clone(), frames, Arc::clone(&stop));
-    let settings = V4l2Settings { device, size: None, fps: None, format: None };
+    let settings = V4l2Settings::node(device);
     let mut camera = open_within_patience(&settings);
     let geometry = camera.geometry();
     assert_eq!(geometry.format, PixelFormat::Mjpeg);

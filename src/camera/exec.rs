@@ -252,7 +252,7 @@ impl ExecCamera {
     fn size(&self, found: &Found) -> Option<(u32, u32)> {
         match self.frames.format() {
             PixelFormat::Mjpeg => mjpeg::dimensions(self.frames.bytes(found.range.clone())),
-            PixelFormat::Yuyv => Some((self.geometry.width, self.geometry.height)),
+            _ => Some((self.geometry.width, self.geometry.height)),
         }
     }
 
@@ -269,7 +269,7 @@ impl ExecCamera {
                 "gave {bytes} bytes within {time:?} and no whole JPEG image among them; let it write \
                  MJPEG to its standard output (ffmpeg: -f mjpeg -)"
             ),
-            (bytes, PixelFormat::Yuyv) => format!(
+            (bytes, _) => format!(
                 "gave {bytes} bytes within {time:?}, less than one frame of {}x{}; check `size`",
                 self.geometry.width, self.geometry.height
             ),

@@ -8,7 +8,9 @@
 //! [`CameraError::Timeout`] or [`CameraError::Skip`]: nothing here panics or blocks beyond its
 //! time-out.
 
+pub mod controls;
 mod device;
+pub mod name;
 mod stream;
 
 use std::sync::Arc;
@@ -46,12 +48,13 @@ pub struct V4l2Camera {
 /// # Errors
 /// See [`OpenError`]; the device is closed again.
 pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera, OpenError> {
-    let device = settings.device.as_path();
+    let path = settings.device.resolve()?;
+    let device = path.as_path();
     let refused = |fault: Fault| device::refusal(device, &fault);
     let node = Node::open(device).map_err(refused)?;
-    let agreed = device::negotiate(&node, settings)?;
+    let agreed = device::negotiate(&node, device, settings)?;
     let geometry = agreed.geometry;
-    let least_bytes = device::least_bytes(geometry);
+    let least_bytes = usize::try_from(geometry.least_bytes()).unwrap_or(usize::MAX);
     let stream = Stream::start(node, BUFFERS).map_err(refused)?;
     if stream.capacity() < least_bytes {
         return Err(OpenError::Unsupported(format!(
@@ -124,8 +127,8 @@ fn unusable(
     }
     match format {
         PixelFormat::Mjpeg => jpeg_fault(data),
-        PixelFormat::Yuyv if data.len() < least_bytes => Some("rows are missing"),
-        PixelFormat::Yuyv => None,
+        _ if data.len() < least_bytes => Some("rows are missing"),
+        _ => None,
     }
 }
 

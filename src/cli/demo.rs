@@ -86,12 +86,7 @@ fn try_source(options: &Options) -> anyhow::Result<()> {
             pace: Pace::Own,
             repeat: false,
         }),
-        (None, Some(device)) => Source::V4l2(V4l2Settings {
-            device: device.clone(),
-            size: None,
-            fps: None,
-            format: None,
-        }),
+        (None, Some(device)) => Source::V4l2(V4l2Settings::node(device)),
         (None, None) => return Ok(()),
     };
     drop(camera::open(&source, Arc::new(SystemClock::new()))?);

@@ -34,8 +34,11 @@ pub(super) struct Agreed {
 ///
 /// # Errors
 /// The device is no camera, cannot do the wanted format, is in use, or fails.
-pub(super) fn negotiate(node: &Node, settings: &V4l2Settings) -> Result<Agreed, OpenError> {
-    let device = settings.device.as_path();
+pub(super) fn negotiate(
+    node: &Node,
+    device: &Path,
+    settings: &V4l2Settings,
+) -> Result<Agreed, OpenError> {
     let refused = |fault: Fault| refusal(device, &fault);
     let capability = node.capability().map_err(refused)?;
     usable(&capability, device)?;
@@ -46,7 +49,7 @@ pub(super) fn negotiate(node: &Node, settings: &V4l2Settings) -> Result<Agreed, 
     };
     let got = node.set_format(PixFormat { fourcc, width, height, stride: 0 }).map_err(refused)?;
     let geometry = geometry(got, fourcc, format, device)?;
-    Ok(Agreed { capability, geometry, rate: set_rate(node, settings) })
+    Ok(Agreed { capability, geometry, rate: set_rate(node, device, settings.fps) })
 }
 
 /// All four-character codes that the device offers.
@@ -62,9 +65,9 @@ fn offered(node: &Node) -> Result<Vec<u32>, Fault> {
 }
 
 /// A rate that cannot be had is no reason to have no pictures.
-fn set_rate(node: &Node, settings: &V4l2Settings) -> Option<(u32, u32)> {
-    let fps = settings.fps.filter(|&fps| fps > 0)?;
-    let device = settings.device.display();
+fn set_rate(node: &Node, device: &Path, fps: Option<u32>) -> Option<(u32, u32)> {
+    let fps = fps.filter(|&fps| fps > 0)?;
+    let device = device.display();
     match node.set_rate(fps) {
         Ok(Some(rate)) => Some(rate),
         Ok(None) => {
@@ -102,6 +105,7 @@ fn codes(format: PixelFormat) -> &'static [&'static [u8; 4]] {
         // Some drivers (gspca among them) call the same bytes JPEG.
         PixelFormat::Mjpeg => &[b"MJPG", b"JPEG"],
         PixelFormat::Yuyv => &[b"YUYV"],
+        _ => &[],
     }
 }
 
@@ -172,23 +176,10 @@ fn geometry(
     let stride = match format {
         PixelFormat::Mjpeg => 0,
         // Some drivers leave bytesperline at 0 for rows without padding.
-        PixelFormat::Yuyv if stride < width * 2 || stride > MAX_SIDE * 4 => width * 2,
-        PixelFormat::Yuyv => stride,
+        _ if stride < width * 2 || stride > MAX_SIDE * 4 => width * 2,
+        _ => stride,
     };
     Ok(Geometry { format, width, height, stride })
-}
-
-/// Bytes that a whole frame has at least: every row of a raw format, anything for a compressed one.
-pub(super) fn least_bytes(geometry: Geometry) -> usize {
-    match geometry.format {
-        PixelFormat::Mjpeg => 0,
-        // The padding of the last row need not be there.
-        PixelFormat::Yuyv => {
-            let rows = geometry.height.saturating_sub(1) as usize;
-            rows.saturating_mul(geometry.stride as usize)
-                .saturating_add(geometry.width as usize * 2)
-        }
-    }
 }
 
 /// A refused call in words, with what helps.
@@ -294,13 +285,6 @@ mod tests {
         let other = PixFormat { fourcc: code(b"UYVY"), ..yuyv(640, 480, 0) };
         let text = shape(other, PixelFormat::Yuyv).unwrap_err().to_string();
         assert!(text.contains("lists YUYV but answers UYVY"), "{text}");
-    }
-
-    #[test]
-    fn a_raw_frame_needs_every_row_but_not_the_last_padding() {
-        let g = shape(yuyv(640, 480, 1344), PixelFormat::Yuyv).unwrap();
-        assert_eq!(least_bytes(g), 479 * 1344 + 1280);
-        assert_eq!(least_bytes(Geometry { format: PixelFormat::Mjpeg, ..g }), 0);
     }
 
     #[test]

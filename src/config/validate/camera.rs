@@ -43,10 +43,10 @@ impl Check<'_> {
     fn source(&mut self, camera: &raw::Camera, path: &Path) -> Option<Source> {
         if let Some(v4l2) = &camera.v4l2 {
             return Some(Source::V4l2(V4l2Settings {
-                device: self.absolute(&v4l2.device),
                 size: v4l2.size.map(|s| (s.0, s.1)),
                 fps: v4l2.fps,
                 format: v4l2.format.map(Into::into),
+                ..V4l2Settings::node(self.absolute(&v4l2.device))
             }));
         }
         if let Some(files) = &camera.files {
