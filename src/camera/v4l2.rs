@@ -10,6 +10,7 @@
 
 pub mod controls;
 mod device;
+pub mod hotplug;
 pub mod name;
 mod stream;
 
@@ -38,6 +39,7 @@ pub struct V4l2Camera {
     least_bytes: usize,
     sequence: Sequence,
     clock: Arc<dyn Clock>,
+    remarks: Vec<String>,
 }
 
 /// Opens the device, agrees on format, size and rate, and starts the stream.
@@ -52,9 +54,14 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     let device = path.as_path();
     let refused = |fault: Fault| device::refusal(device, &fault);
     let node = Node::open(device).map_err(refused)?;
+    settings.memory.check(&settings.device, device, &node)?;
     let agreed = device::negotiate(&node, device, settings)?;
     let geometry = agreed.geometry;
     let least_bytes = usize::try_from(geometry.least_bytes()).unwrap_or(usize::MAX);
+    let remarks = controls::set(&node, &settings.controls);
+    for remark in &remarks {
+        tracing::warn!(device = %device.display(), "Control: {remark}.");
+    }
     let stream = Stream::start(node, BUFFERS).map_err(refused)?;
     if stream.capacity() < least_bytes {
         return Err(OpenError::Unsupported(format!(
@@ -80,12 +87,16 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
         buffers = stream.count(),
         "Camera opened."
     );
-    Ok(V4l2Camera { stream, geometry, least_bytes, sequence: Sequence::default(), clock })
+    Ok(V4l2Camera { stream, geometry, least_bytes, sequence: Sequence::default(), clock, remarks })
 }
 
 impl Camera for V4l2Camera {
     fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {

@@ -14,6 +14,8 @@
 //! a stream stops it, unmaps and closes, logs what fails, and never panics.
 #![allow(unsafe_code)]
 
+pub(super) mod control;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
