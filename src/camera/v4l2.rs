@@ -8,18 +8,26 @@
 //! [`CameraError::Timeout`] or [`CameraError::Skip`]: nothing here panics or blocks beyond its
 //! time-out.
 
+pub mod access;
 pub mod controls;
 mod device;
+mod formats;
 pub mod hotplug;
 pub mod name;
+pub mod offer;
 mod stream;
+pub mod survey;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use v4l::v4l_sys as sys;
 
+use self::access::Reading;
+use self::device::Ask;
+use self::offer::Offer;
 use self::stream::{Fault, Filled, Node, Stream};
 use super::{Camera, CameraError, OpenError, V4l2Settings};
 use crate::clock::{BootTime, Clock};
@@ -54,8 +62,9 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     let device = path.as_path();
     let refused = |fault: Fault| device::refusal(device, &fault);
     let node = Node::open(device).map_err(refused)?;
+    let capability = node.capability();
     settings.memory.check(&settings.device, device, &node)?;
-    let agreed = device::negotiate(&node, device, settings)?;
+    let agreed = device::negotiate(&node, device, &Ask::of(settings))?;
     let geometry = agreed.geometry;
     let least_bytes = usize::try_from(geometry.least_bytes()).unwrap_or(usize::MAX);
     let remarks = controls::set(&node, &settings.controls);
@@ -75,19 +84,34 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     }
     tracing::info!(
         device = %device.display(),
-        driver = %device::printable(&agreed.capability.driver),
-        card = %device::printable(&agreed.capability.card),
+        driver = %device::printable(&capability.driver),
+        card = %device::printable(&capability.card),
         format = geometry.format.name(),
         width = geometry.width,
         height = geometry.height,
         stride = geometry.stride,
-        fps = agreed.rate.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds.max(1))),
+        fps = agreed.rate.map(offer::Rate::fps),
         asked_size = ?settings.size,
         asked_fps = settings.fps,
         buffers = stream.count(),
         "Camera opened."
     );
     Ok(V4l2Camera { stream, geometry, least_bytes, sequence: Sequence::default(), clock, remarks })
+}
+
+/// What the device offers: formats, sizes, rates.
+///
+/// # Errors
+/// It is not there, is no V4L2 device, or may not be opened: see [`OpenError`].
+pub fn offered(device: &Path) -> Result<Offer, OpenError> {
+    let offer = Node::open(device).and_then(|node| device::offer(&node));
+    offer.map_err(|fault| device::refusal(device, &fault))
+}
+
+/// How fast the device's buffers are read; `None` while somebody streams from it, or without a buffer.
+#[must_use]
+pub fn reading(device: &Path) -> Option<Reading> {
+    Node::open(device).and_then(|node| stream::reading(&node)).ok()
 }
 
 impl Camera for V4l2Camera {
@@ -100,7 +124,9 @@ impl Camera for V4l2Camera {
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
-        let filled = self.stream.next(timeout).map_err(|fault| trouble(&fault, timeout))?;
+        let next =
+            self.stream.next(timeout, |_, _| Ok(())).map_err(|fault| trouble(&fault, timeout))?;
+        let filled = next.filled;
         let sequence = self.sequence.extend(filled.sequence);
         let data = self.stream.lent();
         if let Some(fault) = unusable(&filled, data, self.geometry.format, self.least_bytes) {

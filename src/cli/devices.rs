@@ -197,7 +197,8 @@ fn ranges(control: &Control) -> String {
         Kind::Button | Kind::Other => String::new(),
         _ => format!("; default {}", control.spell(control.default)),
     };
-    let flags = [(control.inactive, "; another control rules it now"), (control.read_only, "; read only")];
+    let flags =
+        [(control.inactive, "; another control rules it now"), (control.read_only, "; read only")];
     let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, words)| *words).collect();
     let (name, range) = (&control.name, control.range());
     format!("{:>10}  {name}{value}\n{:>12}{range}{default}{flags}\n", "control", "")
@@ -223,4 +224,111 @@ fn snippet(cameras: &[Camera]) -> String {
 
 fn try_it(node: &Path) -> String {
     format!("`vedette snap --device {}` takes a picture to look at.\n", node.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::v4l2::name::nodes::Usb;
+    use crate::camera::v4l2::offer::{Code, Rate};
+    use crate::camera::v4l2::survey::Suggestion;
+    use crate::frame::PixelFormat;
+
+    fn camera() -> Camera {
+        let rates = Rates::Listed(vec![Rate::per_second(30), Rate { frames: 15, seconds: 2 }]);
+        let sizes = Sizes::Listed(vec![SizeOffer { width: 1280, height: 720, rates }]);
+        let format = |format, fourcc, sizes| FormatOffer {
+            format,
+            fourcc,
+            description: "Words of the driver".into(),
+            sizes,
+        };
+        Camera {
+            card: "HD Webcam".into(),
+            node: "/dev/video0".into(),
+            write: Some("device = \"/dev/v4l/by-id/usb-cam-video-index0\"".into()),
+            driver: Some("uvcvideo".into()),
+            bus_info: Some("usb-0000:00:14.0-1".into()),
+            port: Some("1-1".into()),
+            usb: Some(Usb { id: "046d:0825".into(), serial: Some("A1".into()) }),
+            links: vec!["/dev/v4l/by-id/usb-cam-video-index0".into()],
+            trouble: None,
+            users: vec![],
+            formats: vec![
+                format(Some(PixelFormat::Mjpeg), Code::of(b"MJPG"), sizes),
+                format(None, Code::of(b"H264"), Sizes::Unknown),
+            ],
+            suggestion: Some(Suggestion {
+                format: "mjpeg",
+                size: Some((1280, 720)),
+                fps: Some(30.0),
+                why: "reasons".into(),
+            }),
+            controls: vec![],
+            reading: Some(Speed { access: "direct", mb_per_s: Some(5200) }),
+        }
+    }
+
+    #[test]
+    fn without_a_camera_it_says_where_to_look() {
+        let text = render(&[], false);
+        assert!(text.starts_with("No camera is here") && text.contains("lsusb"), "{text}");
+    }
+
+    #[test]
+    fn the_short_list_fits_a_telephone_and_ends_in_a_configuration_that_is_valid() {
+        let text = render(&[camera()], false);
+        for line in [
+            "HD Webcam",
+            "      node  /dev/video0, driver uvcvideo",
+            "   name it  device = \"/dev/v4l/by-id/usb-cam-video-index0\"",
+            "      best  mjpeg 1280x720, up to 30 fps (reasons)",
+            "   formats  mjpeg to 1280x720, H264 (not read here)",
+            "  controls  none",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(text.lines().count() < 24 && !text.contains("MB/s"), "{text}");
+        let lines = text.lines().skip_while(|l| !l.starts_with("    [camera"));
+        let snippet: Vec<_> = lines.take_while(|l| l.is_empty() || l.starts_with("    ")).collect();
+        assert!(snippet.len() <= 10, "{snippet:?}");
+        let file = std::path::Path::new("/etc/vedette/vedette.toml");
+        let context = crate::config::Context::from_env(Some("/nonexistent".into()));
+        let config = crate::config::parse(&snippet.join("\n"), file, &context);
+        config.unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    }
+
+    #[test]
+    fn all_shows_every_size_rate_name_and_control() {
+        let text = render(&[camera()], true);
+        for line in [
+            "        or  serial = \"A1\"",
+            "        or  usb = \"046d:0825\"",
+            "        or  card = \"HD Webcam\"",
+            "        or  port = \"1-1\"",
+            "    memory  at 5200 MB/s, in place",
+            "    format  mjpeg: Words of the driver",
+            "            1280x720 at 30, 7.5 fps",
+            "            sizes not listed by the driver",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn trouble_comes_first_and_such_a_camera_is_not_suggested() {
+        let denied = Camera { trouble: Some("no permission; join group video".into()), ..camera() };
+        let text = render(std::slice::from_ref(&denied), false);
+        assert!(text.contains("   TROUBLE  no permission; join group video"), "{text}");
+        assert!(!text.contains("[camera.front"), "{text}");
+        let busy = Camera { users: vec!["motion (process 7)".into()], ..camera() };
+        let slow = Speed { access: "copied", mb_per_s: Some(90) };
+        let text = render(&[denied, Camera { reading: Some(slow), ..busy }], false);
+        assert!(text.contains(" in use by  motion (process 7)"), "{text}");
+        assert!(
+            text.contains("    memory  at 90 MB/s, slow: each frame is copied first"),
+            "{text}"
+        );
+        assert!(text.contains("[camera.front"), "{text}");
+    }
 }

@@ -308,7 +308,9 @@ fn wanted_type<'s>(schema: &'s Value, found: &DeValue<'_>) -> &'s str {
     let several = words(schema.get("type"));
     match several.iter().find(|wanted| **wanted == found) {
         Some(wanted) => wanted,
-        None if several.is_empty() => schema.get("type").and_then(Value::as_str).unwrap_or("string"),
+        None if several.is_empty() => {
+            schema.get("type").and_then(Value::as_str).unwrap_or("string")
+        }
         None => "one of several",
     }
 }

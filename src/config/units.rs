@@ -286,7 +286,9 @@ mod tests {
         assert_eq!(pace("10fps"), Ok(Pace::Rate(10.0)));
         assert!(pace("NaNfps").is_err() && pace("0fps").is_err());
         assert_eq!(usb_id("046D:0825"), Ok((0x046d, 0x0825)));
-        assert!(usb_id("46d:825").is_err() && usb_id("046d").is_err() && usb_id("+46d:0825").is_err());
+        assert!(
+            usb_id("46d:825").is_err() && usb_id("046d").is_err() && usb_id("+46d:0825").is_err()
+        );
         assert!(word("Hall_2.b").is_ok() && word("..").is_err() && word("a/b").is_err());
     }
 

@@ -335,10 +335,7 @@ fn settle(
 }
 
 /// What to set, in order, and what cannot be.
-fn plan(
-    controls: &[Control],
-    wanted: &BTreeMap<String, Wanted>,
-) -> (Vec<Assignment>, Vec<String>) {
+fn plan(controls: &[Control], wanted: &BTreeMap<String, Wanted>) -> (Vec<Assignment>, Vec<String>) {
     let (mut assignments, mut complaints) = (Vec::new(), Vec::new());
     for (name, wanted) in wanted {
         let Some(control) = find(controls, name) else {
@@ -389,9 +386,8 @@ fn is_near(a: &str, b: &str) -> bool {
 
 /// The switch or menu that probably rules a control: an automatic one that shares most words with it.
 fn ruler<'c>(controls: &'c [Control], name: &str) -> Option<&'c str> {
-    let shared = |other: &str| {
-        other.split('_').filter(|w| name.split('_').any(|word| word == *w)).count()
-    };
+    let shared =
+        |other: &str| other.split('_').filter(|w| name.split('_').any(|word| word == *w)).count();
     let automatic = controls.iter().filter(|c| c.is_mode() && c.name.contains("auto"));
     let ranked = automatic.map(|c| (shared(&c.name), c.name.as_str()));
     ranked.filter(|(n, _)| *n > 0).max_by_key(|(n, _)| *n).map(|(_, name)| name)

@@ -58,20 +58,20 @@ pub(super) struct Probe {
 
 /// Opens a node and asks it. It may be in use by somebody else.
 pub(super) fn probe(path: &Path) -> Result<Probe, Fault> {
-    Probe::of(&Node::open(path)?)
+    Ok(Probe::of(&Node::open(path)?))
 }
 
 impl Probe {
-    /// Asks an open node.
-    pub(super) fn of(node: &Node) -> Result<Self, Fault> {
+    /// What an open node said.
+    pub(super) fn of(node: &Node) -> Self {
         const PICTURES: u32 = sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE;
-        let capability = node.capability()?;
-        Ok(Self {
+        let capability = node.capability();
+        Self {
             driver: printable(&capability.driver),
             card: printable(&capability.card),
-            bus_info: printable(&node.bus_info()?),
+            bus_info: printable(&capability.bus_info),
             captures: capability.caps & PICTURES != 0,
-        })
+        }
     }
 }
 
@@ -264,8 +264,7 @@ fn show(node: &VideoNode, ask: Ask<'_>) -> String {
         node.port.as_ref().map(|p| format!("port {p}")),
     ];
     let words: Vec<_> = words.into_iter().flatten().collect();
-    let words =
-        if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
+    let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
     format!("{} \"{card}\"{words}", node.path.display())
 }
 
@@ -286,8 +285,16 @@ fn telling_apart(several: &[&VideoNode]) -> &'static str {
 /// How a camera is named best, as a line of a configuration: by a link that udev made, else by the first
 /// mark that no other camera has. `None` where there is nothing but its number.
 #[must_use]
-pub(super) fn best(node: &VideoNode, all: &[VideoNode], card: &str, bus_info: &str) -> Option<String> {
-    let others = || all.iter().filter(|n| n.path != node.path && (n.device.is_none() || n.device != node.device));
+pub(super) fn best(
+    node: &VideoNode,
+    all: &[VideoNode],
+    card: &str,
+    bus_info: &str,
+) -> Option<String> {
+    let others = || {
+        all.iter()
+            .filter(|n| n.path != node.path && (n.device.is_none() || n.device != node.device))
+    };
     let line = |key: &str, value: &str| Some(format!("{key} = \"{}\"", escaped(value)));
     let serial = node.usb.as_ref().and_then(|u| u.serial.as_deref());
     // Two cameras of one model without serial numbers (or with the same) share one link.
@@ -371,12 +378,10 @@ impl Memory {
         if !named.is_bare() {
             return Ok(());
         }
-        // What cannot be asked now fails in its own words further on.
-        let Ok(probe) = Probe::of(node) else { return Ok(()) };
+        let probe = Probe::of(node);
         let usb = nodes(&Roots::default()).into_iter().find(|n| n.path == path).and_then(|n| n.usb);
         let (id, serial) = usb.map_or((None, None), |u| (Some(u.id), u.serial));
-        let identity =
-            Identity { card: probe.card, bus_info: probe.bus_info, usb: id, serial };
+        let identity = Identity { card: probe.card, bus_info: probe.bus_info, usb: id, serial };
         self.same(path, identity, || better(named))
     }
 

@@ -174,7 +174,8 @@ fn size(sizes: &Sizes) -> Size {
         Sizes::Listed(listed) => listed,
         Sizes::Between { min, max, step, rates } => {
             let fit = |side: fn(&(u32, u32)) -> u32| {
-                let (min, step, most) = (side(min), side(step).max(1), side(&ENOUGH).min(side(max)));
+                let (min, step, most) =
+                    (side(min), side(step).max(1), side(&ENOUGH).min(side(max)));
                 min + most.saturating_sub(min) / step * step
             };
             let size = (fit(|s| s.0), fit(|s| s.1));
@@ -207,4 +208,78 @@ fn highest(rates: &Rates) -> Option<f64> {
         Rates::Unknown => return None,
     };
     Some((Rate::fps(rate) * 100.0).round() / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::offer::Code;
+    use super::*;
+
+    fn listed(sizes: &[(u32, u32, u32)]) -> Sizes {
+        let size = |&(width, height, fps): &(u32, u32, u32)| {
+            let rates = if fps == 0 {
+                Rates::Unknown
+            } else {
+                Rates::Listed(vec![Rate::per_second(fps), Rate::per_second(1)])
+            };
+            SizeOffer { width, height, rates }
+        };
+        Sizes::Listed(sizes.iter().map(size).collect())
+    }
+
+    fn offer(formats: &[(Option<PixelFormat>, &Sizes)]) -> Offer {
+        let format = |&(format, sizes): &(Option<PixelFormat>, &Sizes)| FormatOffer {
+            format,
+            fourcc: Code::of(b"TEST"),
+            description: String::new(),
+            sizes: sizes.clone(),
+        };
+        Offer { formats: formats.iter().map(format).collect() }
+    }
+
+    fn said(formats: &[(Option<PixelFormat>, &Sizes)]) -> (String, String) {
+        let suggestion = suggest(&offer(formats)).unwrap();
+        (suggestion.to_string(), suggestion.why)
+    }
+
+    #[test]
+    fn the_first_format_of_the_preference_is_suggested_with_its_reason() {
+        let (raw, jpeg) = (listed(&[(640, 480, 30)]), listed(&[(1280, 720, 30), (640, 480, 30)]));
+        let both = [(Some(PixelFormat::Yuyv), &raw), (Some(PixelFormat::Mjpeg), &jpeg)];
+        let (what, why) = said(&both);
+        assert_eq!(what, "mjpeg 1280x720, up to 30 fps");
+        assert_eq!(why, "mjpeg: pictures are kept as the camera made them; its largest size");
+        let (what, why) = said(&[(None, &jpeg), (Some(PixelFormat::Grey), &raw)]);
+        assert_eq!(what, "grey 640x480, up to 30 fps");
+        assert!(why.starts_with("grey: it gives nothing with colour"), "{why}");
+        assert_eq!(suggest(&offer(&[(None, &raw)])), None, "nothing that can be read");
+        assert_eq!(suggest(&offer(&[])), None);
+    }
+
+    #[test]
+    fn the_largest_size_that_is_enough_and_smooth_is_suggested() {
+        let yuyv = |sizes: &[(u32, u32, u32)]| {
+            let (what, why) = said(&[(Some(PixelFormat::Yuyv), &listed(sizes))]);
+            (what, why.split_once("; ").unwrap().1.to_owned())
+        };
+        let webcam = [(640, 480, 30), (1920, 1080, 5), (1280, 720, 10), (3840, 2160, 1)];
+        let reason = "the largest size up to 1920x1080 with 10 fps or more".to_owned();
+        assert_eq!(yuyv(&webcam), ("yuyv 1280x720, up to 10 fps".into(), reason));
+        let slow = [(320, 240, 5), (1920, 1080, 5), (2592, 1944, 2)];
+        let reason = "the size with the most frames a second".to_owned();
+        assert_eq!(yuyv(&slow), ("yuyv 1920x1080, up to 5 fps".into(), reason));
+        assert_eq!(yuyv(&[(800, 600, 0)]).0, "yuyv 800x600", "a rate that is not told is no fault");
+    }
+
+    #[test]
+    fn where_the_size_is_free_or_unknown_the_steps_are_kept_and_nothing_is_made_up() {
+        let rates = Rates::Between(Rate::per_second(1), Rate { frames: 30_000, seconds: 1_001 });
+        let free = Sizes::Between { min: (48, 48), max: (4096, 2160), step: (16, 16), rates };
+        let (what, why) = said(&[(Some(PixelFormat::Nv12), &free)]);
+        assert_eq!(what, "nv12 1920x1072, up to 29.97 fps");
+        assert!(why.ends_with("the size is free"), "{why}");
+        let (what, why) = said(&[(Some(PixelFormat::Mjpeg), &Sizes::Unknown)]);
+        assert_eq!(what, "mjpeg");
+        assert!(why.ends_with("the driver lists no sizes"), "{why}");
+    }
 }

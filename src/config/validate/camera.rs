@@ -74,7 +74,8 @@ impl Check<'_> {
             card: v4l2.card.clone(),
             port: v4l2.port.clone(),
         };
-        for (key, mark) in [("serial", &marks.serial), ("card", &marks.card), ("port", &marks.port)] {
+        for (key, mark) in [("serial", &marks.serial), ("card", &marks.card), ("port", &marks.port)]
+        {
             if mark.as_ref().is_some_and(|text| text.trim().is_empty()) {
                 self.error(&path.key(key), format!("`{key}` is empty"), NAMES);
             }

@@ -79,7 +79,8 @@ pub(crate) fn number(name: &str) -> Option<u32> {
 /// All video nodes, by their numbers.
 #[must_use]
 pub fn nodes(roots: &Roots) -> Vec<VideoNode> {
-    let (by_id, by_path) = (links(&roots.dev.join("v4l/by-id")), links(&roots.dev.join("v4l/by-path")));
+    let (by_id, by_path) =
+        (links(&roots.dev.join("v4l/by-id")), links(&roots.dev.join("v4l/by-path")));
     let class = roots.sys.join("class/video4linux");
     let names = names(&class).into_iter().filter(|name| number(name).is_some());
     let mut nodes: Vec<_> = names

@@ -257,13 +257,21 @@ fn the_best_name_is_udevs_link_and_without_one_the_first_mark_of_its_own() {
     tree.link("by-path", "pci-0000:00:14.0-usb-0:1:1.0-video-index0", 0);
     tree.link("by-path", "pci-0000:00:14.0-usbv2-0:1:1.0-video-index0", 0);
     let by_path = "device = \"/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0\"";
-    assert_eq!(tree.best(0).as_deref(), Some(by_path), "the one of the two that older versions make");
+    assert_eq!(
+        tree.best(0).as_deref(),
+        Some(by_path),
+        "the one of the two that older versions make"
+    );
     tree.link("by-id", "usb-046d_HD_Webcam_C270_A1-video-index0", 0);
     let by_id = "device = \"/dev/v4l/by-id/usb-046d_HD_Webcam_C270_A1-video-index0\"";
     assert_eq!(tree.best(0).as_deref(), Some(by_id));
     let twins = Tree::new(&[CAM, Plugged { place: "pci0/usb1/1-4/1-4:1.0", node: 3, ..CAM }]);
     twins.link("by-id", "usb-046d_HD_Webcam_C270_A1-video-index0", 3);
-    assert_eq!(twins.best(3).as_deref(), Some("port = \"usb-0000:00:14.0-1-4\""), "one link for two");
+    assert_eq!(
+        twins.best(3).as_deref(),
+        Some("port = \"usb-0000:00:14.0-1-4\""),
+        "one link for two"
+    );
     let nameless = Plugged { usb: Some(("046d:0825", None)), ..CAM };
     assert_eq!(Tree::new(&[nameless]).best(0).as_deref(), Some("usb = \"046d:0825\""));
     let loopback = Plugged { usb: None, label: "say \"hi\"", ..CAM };
@@ -282,7 +290,9 @@ fn what_somebody_types_is_any_mark_of_one_camera() {
     assert_eq!(typed("USB 2.0 Camera").as_deref(), Ok("card USB 2.0 Camera"));
     assert_eq!(typed("1-2").as_deref(), Ok("port 1-2"));
     let none = typed("zebra").unwrap_err();
-    assert!(none.starts_with("no camera has the serial number, USB id, name or port \"zebra\"; there are: "));
+    assert!(none.starts_with(
+        "no camera has the serial number, USB id, name or port \"zebra\"; there are: "
+    ));
     assert_eq!(super::typed("video3").unwrap(), Named::Path("/dev/video3".into()));
     assert_eq!(super::typed("./x").unwrap(), Named::Path("./x".into()));
 }
@@ -291,7 +301,9 @@ fn what_somebody_types_is_any_mark_of_one_camera() {
 fn only_a_number_is_a_bare_name() {
     let bare = |path: &str| Named::Path(path.into()).is_bare();
     assert!(bare("/dev/video0") && bare("/dev/video12"));
-    for good in ["/dev/v4l/by-id/usb-x-video-index0", "/dev/front-door", "/dev/video-front", "/dev/video"] {
+    for good in
+        ["/dev/v4l/by-id/usb-x-video-index0", "/dev/front-door", "/dev/video-front", "/dev/video"]
+    {
         assert!(!bare(good), "{good}");
     }
     assert!(!Named::Marks(marks("serial", "A1")).is_bare());
@@ -320,7 +332,9 @@ fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
         let error = clone.same(path, other.clone(), none).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, OpenError::Unsupported(_)), "{text}");
-        assert!(text.starts_with("/dev/video0 is another camera now: it was \"HD Webcam\" at usb-1, serial A1"));
+        assert!(text.starts_with(
+            "/dev/video0 is another camera now: it was \"HD Webcam\" at usb-1, serial A1"
+        ));
         assert!(text.contains("`vedette devices`"), "{text}");
     }
     assert!(memory.same(path, front, none).is_ok(), "the first one is welcome again");

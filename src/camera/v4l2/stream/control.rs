@@ -1,6 +1,6 @@
-//! The ioctls that ask a node what it is called, which controls it has, and set them.
+//! The ioctls that ask a node which controls it has, and set them.
 //!
-//! Called by [`super::super::controls`], [`super::super::name`] and `survey`. Part of the one module that is
+//! Called by [`super::super::controls`]. Part of the one module that is
 //! unsafe: unions that the kernel fills, and one call with a pointer inside its argument.
 
 use std::ffi::CStr;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use v4l::v4l_sys as sys;
 use v4l::v4l2::vidioc;
 
-use super::{Argument, Fault, Node};
+use super::node::{Argument, Fault, Node};
 
 /// Asks for the control after the one that is named.
 const NEXT: u32 = sys::V4L2_CTRL_FLAG_NEXT_CTRL;
@@ -50,14 +50,6 @@ unsafe impl Argument for sys::v4l2_ext_controls {}
 unsafe impl Argument for sys::v4l2_ext_control {}
 
 impl Node {
-    /// Where the device is plugged in, in the driver's words (`usb-0000:00:14.0-1`); out of
-    /// VIDIOC_QUERYCAP.
-    pub(in super::super) fn bus_info(&self) -> Result<[u8; 32], Fault> {
-        let mut c = sys::v4l2_capability::zeroed();
-        self.ioctl("VIDIOC_QUERYCAP", vidioc::VIDIOC_QUERYCAP, &mut c)?;
-        Ok(c.bus_info)
-    }
-
     /// The control with the least number above `id`; `None` past the last. Arrays and structures are
     /// left out.
     pub(in super::super) fn control_after(&self, id: u32) -> Result<Option<Description>, Fault> {
@@ -186,25 +178,5 @@ fn none_left(fault: Fault) -> Result<Option<Description>, Fault> {
     match fault.errno() {
         Some(Errno::INVAL | Errno::NOTTY) => Ok(None),
         _ => Err(fault),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn what_is_no_camera_has_no_controls_and_refuses_to_set_any() {
-        let node = Node::open(Path::new("/dev/null")).unwrap();
-        assert_eq!(node.control_after(0).unwrap(), None);
-        assert!(node.menu_entry(1, 0, false).is_err());
-        for wide in [false, true] {
-            assert_eq!(node.control(1, wide).unwrap_err().errno(), Some(Errno::NOTTY));
-            assert_eq!(node.set_control(1, wide, 5).unwrap_err().errno(), Some(Errno::NOTTY));
-        }
-        let far = node.set_control(1, false, 1 << 40).unwrap_err();
-        assert_eq!(far.errno(), Some(Errno::RANGE), "{far}");
-        assert!(node.bus_info().is_err());
     }
 }
