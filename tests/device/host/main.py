@@ -36,7 +36,7 @@ def share_of(folder):
     """The guest's /host: what goes in, and room for what comes back."""
     share = folder / "share"
     (share / "in").mkdir(parents=True)
-    for name in ("guest", "lib"):
+    for name in ("guest", "lib", "probe"):
         shutil.copy(HERE / name, share / "in")
     shutil.copytree(HERE / "scenarios", share / "in/scenarios")
     shutil.copytree(HERE / "config", share / "in/config")
