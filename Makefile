@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench soak rtsp device-smoke minimal-debian
+.PHONY: help demo chain test check doc bench soak rtsp device minimal-debian
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -46,10 +46,10 @@ rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1
 	@cargo build --locked --bin vedette
 	@tests/exec/rtsp $(RTSP)
 
-device-smoke: ## a whole camera device in a virtual machine: V4L2 driver, systemd, the agent
+device: ## a whole camera device in a virtual machine, each scenario; DEVICE="powercut --times 10" is a choice
 	@tools/setup device
 	@cargo build --locked --bin vedette
-	@tests/device/smoke
+	@tests/device/run $(or $(DEVICE),all)
 
 minimal-debian: ## `make demo` and `make test` in a bare Debian, to prove that no install step is missing
 	@tools/minimal-debian
