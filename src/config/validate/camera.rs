@@ -46,7 +46,7 @@ impl Check<'_> {
                 size: v4l2.size.map(|s| (s.0, s.1)),
                 fps: v4l2.fps,
                 format: v4l2.format.map(Into::into),
-                ..V4l2Settings::node(self.absolute(&v4l2.device))
+                ..V4l2Settings::node(self.absolute(&v4l2.device, &path.key("v4l2").key("device")))
             }));
         }
         if let Some(files) = &camera.files {
@@ -79,7 +79,7 @@ impl Check<'_> {
         }
         self.even(files.size, &path.key("size"));
         FilesSettings {
-            path: self.absolute(&files.path),
+            path: self.absolute(&files.path, &path.key("path")),
             size: files.size.map(|s| (s.0, s.1)),
             pace: files.pace.0,
             repeat: files.repeat,
