@@ -51,7 +51,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArgs {
-    /// Configuration file.
+    /// Configuration file; beside it, drop-ins: `vedette.d/*.toml` for `vedette.toml`.
     #[arg(short, long, default_value = config::DEFAULT_PATH, value_name = "FILE")]
     config: PathBuf,
     /// Directory of what the agent remembers: pinned identity, last good configuration. By default
@@ -68,6 +68,11 @@ impl ConfigArgs {
     /// The present file, or what is wrong with it.
     fn check(&self) -> Result<config::Config, config::ConfigErrors> {
         config::check(&self.config, &self.context())
+    }
+
+    /// The files as they are merged; only called for what [`Self::check`] finds right.
+    fn merged(&self) -> anyhow::Result<String> {
+        Ok(config::merged(&self.config)?)
     }
 }
 

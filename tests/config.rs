@@ -303,7 +303,7 @@ fn every_example_is_valid_and_tells_its_store() {
         let config = device.parse(&read(&format!("config/examples/{name}.toml")));
         match config.upload.destination {
             DestinationSettings::S3(s3) => (s3.provider, s3.style, s3.region),
-            DestinationSettings::Dir(_) => panic!("{name} has no bucket"),
+            other => panic!("{name} has no bucket but {other}"),
         }
     };
     use {AddressStyle::*, Provider::*};

@@ -15,7 +15,7 @@ use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
     RunStatus, Status, UploadStatus,
 };
-use crate::upload::Standing;
+use crate::upload::{DestinationSettings, Standing};
 
 /// Longest time to wait for the spool's account: its thread may be in an fsync for a minute, and a
 /// status that says so is better than none.
@@ -94,6 +94,11 @@ impl Agent {
         }
         if let Some(why) = self.upload_status().parked {
             raise(Alarm::new("destination", why));
+        }
+        if self.config.upload.destination == DestinationSettings::Nowhere {
+            let text = "no destination is configured: pictures wait on this device, and when the spool is \
+                        full the least valuable go; add `[destination.s3]`, then reload";
+            raise(Alarm::new("destination", text));
         }
         if let Some(why) = self.link.as_ref().and_then(|link| link.state.borrow().fault.clone()) {
             raise(Alarm::new("mqtt", why));

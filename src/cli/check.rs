@@ -1,7 +1,11 @@
 //! `vedette check`: is the configuration right, what would run, and what will it cost.
 //!
 //! Words for people, or one JSON object for fleets (`--json`), whose fields are only ever added to.
-//! Warnings never fail a check: they name what is right and yet may not be meant.
+//! Warnings never fail a check: they name what is right and yet may not be meant. `--print` shows what the
+//! files say together, and which line says it.
+//!
+//! Reads files and nothing else: no camera is opened, no name is looked up, nothing is written. So it is
+//! quick enough to stand before every start of the service, and cannot hold one up.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -23,10 +27,14 @@ pub(super) struct Options {
     /// Print one JSON object, also for a wrong configuration.
     #[arg(long)]
     json: bool,
+    /// Print the files as they are merged, each value with the file and line that it comes from.
+    #[arg(long, conflicts_with = "json")]
+    print: bool,
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
     let (text, code) = match options.config.check() {
+        Ok(_) if options.print => (options.config.merged(), ExitCode::SUCCESS),
         Ok(config) => {
             let right = Right::new(&config, options);
             let text = if options.json { json(&right) } else { Ok(right.render()) };
@@ -77,6 +85,8 @@ fn numbered(camera: &crate::capture::Settings) -> Option<String> {
 struct Right {
     ok: bool,
     file: String,
+    /// That file and its drop-ins, in the order in which they are read.
+    files: Vec<String>,
     device: String,
     site: Option<String>,
     cameras: Vec<Camera>,
@@ -98,6 +108,9 @@ impl Right {
     fn new(config: &Config, options: &Options) -> Self {
         let cost = cost(config, Assumptions::default());
         let mut warnings = warnings(config, &cost);
+        let identity = &config.identity;
+        warnings
+            .extend(config.notes.iter().chain(&identity.warnings).chain(&identity.cloned).cloned());
         let pinned = options.config.context().state_dir.join(PIN_FILE).exists();
         if config.identity.source == IdSource::Generated && !pinned {
             warnings.push(
@@ -114,6 +127,7 @@ impl Right {
         Self {
             ok: true,
             file: options.config.config.display().to_string(),
+            files: config.files.iter().map(|f| f.display().to_string()).collect(),
             device: config.identity.device.clone(),
             site: config.site.clone(),
             cameras: config.cameras.iter().map(camera).collect(),
@@ -131,6 +145,9 @@ impl Right {
         let mut line = |name: &str, text: &str| {
             writeln!(out, "{name:>11}  {text}").ok(); // writing to a String cannot fail
         };
+        for file in self.files.iter().skip(1) {
+            line("drop-in", file);
+        }
         let site = self.site.as_ref().map(|s| format!(" at {s}")).unwrap_or_default();
         line("device", &format!("{}{site}", self.device));
         for camera in &self.cameras {

@@ -13,19 +13,20 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 use super::errors::{ConfigErrors, is_secret, nearest};
 use super::expand::{Variables, expand};
 use super::place::Path;
+use super::source::Sources;
 use super::units;
 
 /// Checks `root` against `schema` and gives back what is sound of it, expanded.
 pub(crate) fn check(
     root: &Spanned<DeTable<'_>>,
-    source: &str,
+    sources: &Sources,
     schema: &Value,
     variables: &Variables,
     errors: &mut ConfigErrors,
 ) -> Value {
-    let mut walk = Walk { source, variables, errors };
-    // What the whole file lacks is missing at its end.
-    let end = source.trim_end().len();
+    let mut walk = Walk { source: sources.whole(), variables, errors };
+    // What the whole lacks is missing at the end of the main file.
+    let end = sources.end_of_main();
     let sound = walk.table(root.get_ref(), &At { path: Path::default(), span: end..end, schema });
     sound.unwrap_or(Value::Null)
 }

@@ -208,6 +208,7 @@ pub(crate) struct Exec {
 /// Motion detection and the events made of it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("not" = {"required": ["keep", "every"]}))]
 pub(crate) struct Motion {
     /// Look for motion.
     pub(crate) enabled: bool,

@@ -81,7 +81,7 @@ impl Check<'_> {
             }
         }
         let device = match (&v4l2.device, marks == Marks::default()) {
-            (Some(device), true) => Named::Path(self.absolute(device)),
+            (Some(device), true) => Named::Path(self.absolute(device, &path.key("device"))),
             (None, false) => Named::Marks(marks),
             (None, true) => {
                 self.error(path, "which camera is meant is not said", NAMES);
@@ -116,7 +116,7 @@ impl Check<'_> {
         }
         self.even(files.size, &path.key("size"));
         FilesSettings {
-            path: self.absolute(&files.path),
+            path: self.absolute(&files.path, &path.key("path")),
             size: files.size.map(|s| (s.0, s.1)),
             pace: files.pace.0,
             repeat: files.repeat,
