@@ -165,7 +165,7 @@ fn enumerations_end_even_where_the_driver_does_not_end_them() {
     assert_eq!(repeated, [1, 2], "what comes twice does not hide what follows");
     let mut few = 2;
     assert_eq!(all(&mut few, |i| Ok(Some(i))).unwrap(), [0, 1]);
-    assert_eq!(all(&mut few, |i| Ok(Some(i))).unwrap(), [], "no call is left");
+    assert!(all(&mut few, |i| Ok(Some(i))).unwrap().is_empty(), "no call is left");
 }
 
 #[test]
