@@ -35,6 +35,16 @@ pub fn open(source: &Source, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, O
     })
 }
 
+/// Hears of a source's camera being plugged in; `None` for what is not plugged in, and where the system
+/// cannot tell.
+#[must_use]
+pub fn watch(source: &Source) -> Option<v4l2::hotplug::Watch> {
+    match source {
+        Source::V4l2(settings) => v4l2::hotplug::Watch::new(&settings.device, Path::new("/dev")),
+        Source::Files(_) | Source::Scene(_) | Source::Exec(_) => None,
+    }
+}
+
 /// Why a source could not be opened. Each message says what was found and what helps.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -123,6 +133,12 @@ pub trait Camera: Send {
         Ok(true)
     }
 
+    /// What was asked of it and could not be had, one sentence each, though it gives pictures: told as an
+    /// alarm while it streams.
+    fn remarks(&self) -> &[String] {
+        &[]
+    }
+
     /// The next frame, lent until the next call.
     ///
     /// # Errors
@@ -182,19 +198,28 @@ pub struct V4l2Settings {
     pub controls: std::collections::BTreeMap<String, v4l2::controls::Wanted>,
     /// Frames that are thrown away after each open, while exposure and white balance settle.
     pub warm_up: u32,
+    /// Which camera a bare number stood for, for as long as these settings live.
+    pub memory: v4l2::name::Memory,
 }
 
 impl V4l2Settings {
     /// A device node, with nothing asked of it.
     #[must_use]
     pub fn node(path: impl Into<PathBuf>) -> Self {
+        Self::named(v4l2::name::Named::Path(path.into()))
+    }
+
+    /// A camera by its name, with nothing asked of it.
+    #[must_use]
+    pub fn named(device: v4l2::name::Named) -> Self {
         Self {
-            device: v4l2::name::Named::Path(path.into()),
+            device,
             size: None,
             fps: None,
             format: None,
             controls: std::collections::BTreeMap::new(),
             warm_up: 0,
+            memory: v4l2::name::Memory::default(),
         }
     }
 }

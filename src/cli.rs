@@ -7,6 +7,7 @@ mod analyze;
 mod check;
 mod contact_sheet;
 mod demo;
+mod devices;
 mod run;
 mod snap;
 mod status;
@@ -35,6 +36,8 @@ enum Command {
     Check(check::Options),
     /// Show Vedette at work, without configuration or network.
     Demo(demo::Options),
+    /// Show the cameras that are plugged in, how to name each, and a configuration to begin with.
+    Devices(devices::Options),
     /// Take one picture of a camera and write it to a file.
     Snap(snap::Options),
     /// Show what the running agent does.
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Check(options) => check::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Devices(options) => devices::run(&options),
         Command::Snap(options) => snap::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Trigger(options) => trigger::run(&options),

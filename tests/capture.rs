@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use vedette::account::{Account, Refusal, Sums};
 use vedette::backoff::Backoff;
+use vedette::camera::v4l2::hotplug::Watch;
+use vedette::camera::v4l2::name::Named;
 use vedette::camera::{Camera, CameraError, OpenError, Pace, SceneSettings, Source, Tally};
 use vedette::capture::{self, Ask, Running, Settings, State, Wiring};
 use vedette::clock::{BootId, BootTime};
@@ -31,6 +33,7 @@ const PLENTY: Duration = Duration::from_secs(60);
 const SECOND: u64 = 1_000_000_000;
 const SIZE: (u32, u32) = (32, 16);
 const FRAME: u64 = 32 * 16 * 2;
+const REMARK: &str = "`gain` does not take 300; it takes 0 to 255";
 
 /// What the camera does at one call.
 #[derive(Clone)]
@@ -65,6 +68,7 @@ struct Scripted {
     gate: Arc<Mutex<Receiver<()>>>,
     waited: bool,
     tally: Tally,
+    remarks: Vec<String>,
 }
 
 impl Scripted {
@@ -77,6 +81,10 @@ impl Scripted {
 impl Camera for Scripted {
     fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
@@ -138,6 +146,7 @@ struct Plan {
     size: (u32, u32),
     format: PixelFormat,
     reopen: Backoff,
+    watch: Option<Watch>,
 }
 
 impl Default for Plan {
@@ -151,6 +160,7 @@ impl Default for Plan {
             size: SIZE,
             format: PixelFormat::Yuyv,
             reopen,
+            watch: None,
         }
     }
 }
@@ -216,9 +226,11 @@ impl Rig {
                     gate: gate_out.clone(),
                     waited: false,
                     tally: Tally::default(),
+                    remarks: vec![REMARK.into()],
                 })),
             }),
             reopen: plan.reopen,
+            watch: plan.watch,
             ended: Box::new(move || ended_in.send(()).unwrap()),
         };
         let running = capture::spawn(settings, wiring).unwrap();
@@ -443,6 +455,60 @@ fn a_stop_is_heard_while_a_lost_camera_waits_to_be_opened_again() {
     rig.ended.recv_timeout(PLENTY).unwrap();
     assert!(opened.recv_timeout(PLENTY).unwrap().is_err());
     assert_eq!(rig.state(), State::Stopped);
+}
+
+#[test]
+fn a_lost_camera_that_is_plugged_in_is_opened_at_once_and_again_until_it_may_be() {
+    let dev = tempfile::TempDir::new().unwrap();
+    let node = dev.path().join("video0");
+    let hours = Duration::from_secs(1 << 20);
+    let plan = Plan {
+        reopen: Backoff { base: hours, cap: hours },
+        watch: Watch::new(&Named::Path(node.clone()), dev.path()),
+        ..Plan::default()
+    };
+    let lost = vec![Act::Wait, Act::Lost("unplugged")];
+    // udev gives the node its group some time after it is there.
+    let script = [Ok(lost), Err("no permission"), Err("no permission"), Ok(frames(0..1))];
+    let rig = Rig::new(plan, script);
+    rig.over();
+    rig.gate.send(()).unwrap();
+    std::fs::write(&node, "").unwrap();
+    rig.over();
+    assert_eq!(rig.state(), State::Streaming(STREAMING.into()));
+    assert_eq!(counted(&rig), [1, 0, 0, 1, 1]);
+    rig.stop();
+}
+
+#[test]
+fn one_camera_that_hangs_for_ever_costs_the_other_nothing() {
+    let hung = Rig::new(Plan::default(), [Ok(frames(0..1))]);
+    hung.over(); // its driver does not answer from here on
+    let other = Rig::new(Plan::default(), [Ok(frames(0..50)), Ok(vec![])]);
+    other.over();
+    assert_eq!(counted(&other), [50, 0, 0, 50, 0]);
+    let (sums, picks) = other.stop();
+    assert!(sums.holds() && picks.len() == 50);
+    assert_eq!(hung.state(), State::Streaming(STREAMING.into()), "and still hangs");
+    hung.stop();
+}
+
+#[test]
+fn what_a_camera_could_not_do_is_told_while_it_streams_and_not_after() {
+    let script = [Ok(vec![Act::Wait, Act::Lost("unplugged")]), Err("gone"), Ok(vec![])];
+    let hours = Duration::from_secs(1 << 20);
+    let plan = Plan { reopen: Backoff { base: hours, cap: hours }, ..Plan::default() };
+    let rig = Rig::new(plan, script);
+    rig.over();
+    assert_eq!(rig.running.counters.remarks(), [REMARK]);
+    rig.gate.send(()).unwrap();
+    while !matches!(rig.state(), State::Lost(_)) {
+        std::thread::yield_now();
+    }
+    while !rig.running.counters.remarks().is_empty() {
+        std::thread::yield_now();
+    }
+    rig.stop();
 }
 
 #[test]

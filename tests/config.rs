@@ -219,7 +219,7 @@ fn the_reference_is_valid_with_everything_uncommented() {
     let device = Device::new();
     let text = read("config/vedette.toml");
     let all = device.parse(&uncommented(&text, |_| true));
-    assert_eq!(all.cameras.len(), 5);
+    assert_eq!(all.cameras.len(), 6);
     assert_eq!(all.identity.device, "gate-1");
     assert!(!all.cameras[0].profile.masks.is_empty());
     let other = device.parse(&alternative(&text));

@@ -71,6 +71,10 @@ impl Agent {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
             }
+            let remarks = camera.running.counters.remarks();
+            if !remarks.is_empty() {
+                raise(Alarm::about("settings", name, format!("{name}: {}", remarks.join("; "))));
+            }
             let frame = camera.running.counters.frame_bytes.load(Relaxed);
             if frame.saturating_mul(2) > self.account.limit() {
                 let text = format!(

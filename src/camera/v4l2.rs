@@ -13,8 +13,9 @@
 //!
 //! # The oldest kernel
 //!
-//! Linux 3.17, by what is called; tested on 6.1 (Debian 12) only. What sets the bound, and what older
-//! kernels would lack:
+//! Linux 4.1, which Rust's own library asks for on arm64 (3.2 elsewhere); no call made here is younger and
+//! indispensable, but for static 32-bit builds. Tested on 6.1 (Debian 12) only. What came when, and what a
+//! vendor's older kernel lacks:
 //!
 //! | since | what | without it |
 //! |---|---|---|
@@ -22,20 +23,20 @@
 //! | 2.6.39 | the multi-planar calls | such cameras do not work |
 //! | 3.3 | `device_caps` of `VIDIOC_QUERYCAP` | a metadata node is not told from a camera's |
 //! | 3.9 | the clock of a time stamp in the buffer's flags | the time of arrival counts |
-//! | 3.17 | `VIDIOC_QUERY_EXT_CTRL` | controls cannot be set |
-//! | 5.6 | buffers with 64-bit times on 32-bit machines | programs whose C library has 64-bit times (musl 1.2) get no frame there |
-//!
-//! Boards with a vendor's older kernel mostly pass the first five; a static 32-bit build needs 5.6.
+//! | 3.17 | `VIDIOC_QUERY_EXT_CTRL` | the older call is used; controls of 64 bits are not seen |
+//! | 5.6 | buffers with 64-bit times on 32-bit machines | programs whose C library has such times, as static ones (musl 1.2) do, get no frame |
 
 pub mod access;
 pub mod controls;
 mod device;
 mod filled;
 mod formats;
+pub mod hotplug;
 mod less;
 pub mod name;
 pub mod offer;
 mod stream;
+pub mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub struct V4l2Camera {
     tally: Tally,
     warm_up: Option<WarmUp>,
     clock: Arc<dyn Clock>,
+    remarks: Vec<String>,
 }
 
 /// Frames that are still to be thrown away.
@@ -81,6 +83,7 @@ struct Opened {
     capability: Capability,
     agreed: Agreed,
     stream: Stream,
+    remarks: Vec<String>,
 }
 
 /// Opens the device, agrees on format, size and rate, and starts the stream.
@@ -94,8 +97,11 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     let path = settings.device.resolve()?;
     let device = path.as_path();
     let wanted = Ask::of(settings);
-    let (opened, ask) =
-        less::until_it_fits(wanted, |ask| attempt(device, ask), |least| no_room(device, least))?;
+    let (opened, ask) = less::until_it_fits(
+        wanted,
+        |ask| attempt(settings, device, ask),
+        |least| no_room(device, least),
+    )?;
     let geometry = opened.agreed.geometry;
     if (opened.stream.capacity() as u64) < geometry.least_bytes() {
         return Err(OpenError::Unsupported(format!(
@@ -107,8 +113,9 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
             geometry.height
         )));
     }
-    say_opened(device, settings, &opened);
-    if ask != wanted {
+    let less = ask != wanted;
+    say_opened(device, settings, &opened, less);
+    if less {
         tracing::warn!(
             device = %device.display(),
             format = geometry.format.name(),
@@ -121,18 +128,25 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
     }
     let left = u64::from(settings.warm_up);
     let warm_up = (left > 0).then(|| WarmUp { left, until: Instant::now() + WARM_UP_LIMIT });
-    let (stream, numbers, tally) = (opened.stream, Numbers::default(), Tally::default());
-    Ok(V4l2Camera { stream, geometry, numbers, tally, warm_up, clock })
+    let (numbers, tally) = (Numbers::default(), Tally::default());
+    let Opened { stream, remarks, .. } = opened;
+    Ok(V4l2Camera { stream, geometry, numbers, tally, warm_up, clock, remarks })
 }
 
 /// One try, from opening the node to a stream that runs. Nothing of an earlier agreement is trusted.
-fn attempt(device: &Path, ask: &Ask) -> Result<Opened, Refused<OpenError>> {
+fn attempt(
+    settings: &V4l2Settings,
+    device: &Path,
+    ask: &Ask,
+) -> Result<Opened, Refused<OpenError>> {
     let refused = |fault: Fault| Refused::Otherwise(device::refusal(device, &fault));
     let node = Node::open(device).map_err(refused)?;
     let capability = node.capability();
+    settings.memory.check(&settings.device, device, &node).map_err(Refused::Otherwise)?;
     let agreed = device::negotiate(&node, device, ask).map_err(Refused::Otherwise)?;
+    let remarks = controls::set(&node, &settings.controls);
     match Stream::start(node, BUFFERS) {
-        Ok(stream) => Ok(Opened { capability, agreed, stream }),
+        Ok(stream) => Ok(Opened { capability, agreed, stream, remarks }),
         Err(fault) if fault.errno() == Some(Errno::NOSPC) => {
             let offer = Node::open(device).and_then(|node| device::offer(&node));
             Err(Refused::NoRoom(agreed, offer.map_err(refused)?))
@@ -152,8 +166,8 @@ fn no_room(device: &Path, least: &Agreed) -> OpenError {
     ))
 }
 
-fn say_opened(device: &Path, settings: &V4l2Settings, opened: &Opened) {
-    let Opened { capability, agreed, stream } = opened;
+fn say_opened(device: &Path, settings: &V4l2Settings, opened: &Opened, less: bool) {
+    let Opened { capability, agreed, stream, remarks } = opened;
     let reading = stream.reading();
     tracing::info!(
         device = %device.display(),
@@ -168,12 +182,16 @@ fn say_opened(device: &Path, settings: &V4l2Settings, opened: &Opened) {
         asked_format = settings.format.map(PixelFormat::name),
         asked_size = ?settings.size,
         asked_fps = settings.fps,
+        settled_for_less = less,
         multi_planar = capability.multi_planar(),
         buffers = stream.count(),
         access = reading.access().name(),
         mapped_mb_s = reading.mapped_mb_s(),
         "Camera opened."
     );
+    for remark in remarks {
+        tracing::warn!(device = %device.display(), "Control: {remark}.");
+    }
 }
 
 /// What the device offers: formats, sizes, rates.
@@ -219,6 +237,10 @@ impl Camera for V4l2Camera {
             }
         }
         Ok(true)
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {

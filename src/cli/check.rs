@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use super::ConfigArgs;
 use super::status::bytes;
+use crate::camera::Source;
+use crate::camera::v4l2::name;
 use crate::config::cost::{Assumptions, Cost, cost, warnings};
 use crate::config::{Config, ConfigErrors, EX_CONFIG};
 use crate::identity::{IdSource, PIN_FILE};
@@ -55,6 +57,21 @@ struct Wrong<'a> {
     errors: &'a ConfigErrors,
 }
 
+/// A warning for a camera that is named by its number.
+fn numbered(camera: &crate::capture::Settings) -> Option<String> {
+    let Source::V4l2(v4l2) = &camera.source else { return None };
+    let named = v4l2.device.is_bare().then_some(&v4l2.device)?;
+    let instead = name::better(named).map_or_else(
+        || "a name that `vedette devices` shows while it is plugged in".to_owned(),
+        |line| format!("`{line}`"),
+    );
+    Some(format!(
+        "camera {} is named by its number, {named}, which another camera may have after a restart: write \
+         {instead} instead",
+        camera.profile.camera
+    ))
+}
+
 /// What is said of a configuration that is right.
 #[derive(Serialize)]
 struct Right {
@@ -89,6 +106,7 @@ impl Right {
                     .to_owned(),
             );
         }
+        warnings.extend(config.cameras.iter().filter_map(numbered));
         let camera = |c: &crate::capture::Settings| Camera {
             name: c.profile.camera.clone(),
             source: c.source.to_string(),

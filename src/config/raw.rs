@@ -23,7 +23,7 @@ pub(crate) struct Root {
     /// Who this device is.
     #[serde(default)]
     pub(crate) device: Device,
-    /// The cameras by name, for example `[camera.front]` with `v4l2.device = "/dev/video0"`.
+    /// The cameras by name, for example `[camera.front]` with `v4l2.usb = "046d:0825"`.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"}))]
     pub(crate) camera: BTreeMap<String, Camera>,
     /// Where pictures go; exactly one of `s3` and `dir`.

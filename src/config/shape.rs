@@ -52,7 +52,7 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn value(&mut self, value: &DeValue<'_>, at: &At<'_>) -> Option<Value> {
-        let wanted = at.schema.get("type").and_then(Value::as_str).unwrap_or("string");
+        let wanted = wanted_type(at.schema, value);
         match (value, wanted) {
             (DeValue::Table(table), "object") => self.table(table, at),
             (DeValue::Array(array), "array") => self.array(array, at),
@@ -297,7 +297,28 @@ fn example(schema: &Value) -> String {
     }
 }
 
+/// The type that the schema wants; of several the one that was found, if it is among them.
+fn wanted_type<'s>(schema: &'s Value, found: &DeValue<'_>) -> &'s str {
+    let found = match found {
+        DeValue::Boolean(_) => "boolean",
+        DeValue::Integer(_) => "integer",
+        DeValue::String(_) => "string",
+        _ => "",
+    };
+    let several = words(schema.get("type"));
+    match several.iter().find(|wanted| **wanted == found) {
+        Some(wanted) => wanted,
+        None if several.is_empty() => {
+            schema.get("type").and_then(Value::as_str).unwrap_or("string")
+        }
+        None => "one of several",
+    }
+}
+
 fn wanted_name(schema: &Value) -> &'static str {
+    if schema.get("type").is_some_and(Value::is_array) {
+        return "a whole number, `true` or `false`, or text in quotes";
+    }
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => "a table",
         Some("array") => "an array `[…]`",
@@ -326,6 +347,7 @@ fn noun(format: &str) -> &'static str {
         "size" => "a size",
         "frame-size" => "a frame size",
         "pace" => "a pace",
+        "usb-id" => "a USB id",
         "name" => "a name",
         _ => "allowed here",
     }

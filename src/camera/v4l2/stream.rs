@@ -23,6 +23,7 @@
 #![allow(unsafe_code)]
 
 mod buffers;
+pub(super) mod control;
 mod format;
 mod node;
 

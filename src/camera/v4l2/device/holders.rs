@@ -26,6 +26,12 @@ pub(super) fn words(proc: &Path, device: &Path, own: u32) -> String {
     explain(&device.display().to_string(), &find(proc, device), own)
 }
 
+/// The other processes that have the device open, by name and number.
+pub(super) fn others(proc: &Path, device: &Path, own: u32) -> Vec<String> {
+    let others = find(proc, device).into_iter().filter(|holder| holder.pid != own);
+    others.map(|holder| format!("{} (process {})", holder.command, holder.pid)).collect()
+}
+
 /// All processes that have the device open, by number.
 fn find(proc: &Path, device: &Path) -> Vec<Holder> {
     // The kernel shows the name a file was opened by, links followed.
