@@ -107,6 +107,16 @@ pub enum CameraError {
     Ended,
 }
 
+/// What a camera did with frames that it did not lend, since it was opened. Such frames are no gaps in the
+/// numbers of those that it lent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Good ones that were given back unread, because a newer one was there.
+    pub passed_over: u64,
+    /// Unusable ones, beside those that were told as [`CameraError::Skip`].
+    pub unusable: u64,
+}
+
 /// A source of frames.
 pub trait Camera: Send {
     /// Shape of the frames, as negotiated at open; known once the camera is [`Camera::ready`].
@@ -134,6 +144,11 @@ pub trait Camera: Send {
     /// # Errors
     /// See [`CameraError`]; after `Lost` or `Ended` the camera is to be dropped.
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError>;
+
+    /// What became of frames that were not lent; most cameras lend all.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// Where frames come from.

@@ -130,6 +130,8 @@ pub struct Counters {
     pub skipped: AtomicU64,
     /// Frames the camera dropped before us, by its own numbers.
     pub gaps: AtomicU64,
+    /// Frames that nobody read, because a newer one was there: the camera was faster than this thread.
+    pub passed_over: AtomicU64,
     /// Frames with motion.
     pub motion: AtomicU64,
     /// Events that began.

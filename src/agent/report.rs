@@ -275,6 +275,7 @@ fn camera_status(camera: &Camera) -> CameraStatus {
         analysed: c.analysed.load(Relaxed),
         skipped: c.skipped.load(Relaxed),
         gaps: c.gaps.load(Relaxed),
+        passed_over: c.passed_over.load(Relaxed),
         motion: c.motion.load(Relaxed),
         events: c.events.load(Relaxed),
         chosen: c.chosen.load(Relaxed),

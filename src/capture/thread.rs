@@ -21,7 +21,7 @@ use super::{Ask, Counters, Settings, State, Wanted, Watcher, count};
 use crate::account::Account;
 use crate::backoff::Backoff;
 use crate::camera::v4l2::hotplug::Watch;
-use crate::camera::{Camera, CameraError, OpenError, Source};
+use crate::camera::{Camera, CameraError, OpenError, Source, Tally};
 use crate::clock::{BootId, BootTime};
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
@@ -150,6 +150,8 @@ struct Stream {
     skips: u32,
     /// Looks in a row that failed.
     unread: u32,
+    /// What the camera had not lent, as counted.
+    tally: Tally,
 }
 
 impl Body {
@@ -247,7 +249,9 @@ impl Body {
                 break Over::Stopped;
             }
             self.wiring.beat.busy();
-            if let Some(over) = self.next(camera.as_mut(), &mut stream) {
+            let over = self.next(camera.as_mut(), &mut stream);
+            self.tallied(&mut stream, camera.tally());
+            if let Some(over) = over {
                 break over;
             }
         };
@@ -270,7 +274,8 @@ impl Body {
             );
         }
         let (silent, skips, unread) = (Duration::ZERO, 0, 0);
-        Stream { format, last: None, frames: 0, silent, skips, unread }
+        let tally = Tally::default();
+        Stream { format, last: None, frames: 0, silent, skips, unread, tally }
     }
 
     /// Takes one frame, or what comes in its place. `Some` when the stream is over.
@@ -317,6 +322,15 @@ impl Body {
         let missed = stream.last.map_or(0, |l| sequence.saturating_sub(l.saturating_add(1)));
         self.counters.gaps.fetch_add(missed, Ordering::Relaxed);
         stream.last = Some(sequence);
+    }
+
+    /// Counts what the camera did not lend.
+    fn tallied(&self, stream: &mut Stream, tally: Tally) {
+        let before = std::mem::replace(&mut stream.tally, tally);
+        let passed_over = tally.passed_over.saturating_sub(before.passed_over);
+        let unusable = tally.unusable.saturating_sub(before.unusable);
+        self.counters.passed_over.fetch_add(passed_over, Ordering::Relaxed);
+        self.counters.skipped.fetch_add(unusable, Ordering::Relaxed);
     }
 
     fn frame(&mut self, stream: &mut Stream, frame: &Frame<'_>) -> Option<Over> {

@@ -2,11 +2,13 @@
 //!
 //! Called by [`super::open`] at each open: nothing is remembered of an earlier one, because the camera
 //! at the same place may be another, or have been set by another program meanwhile. The choices are pure
-//! functions over what the device offers; only [`offer`] and [`negotiate`] talk to it, through the typed
-//! calls of [`super::stream`]. Errors are [`OpenError`]s in words for the person in front of the camera.
+//! functions over what the device offers; only `enumerate` and [`negotiate`] talk to it, through the typed
+//! calls of [`super::stream`]. Errors are [`OpenError`]s in words (`refusal`, with `owner` and `holders`).
 
+mod enumerate;
 mod holders;
 mod owner;
+mod refusal;
 
 use std::path::Path;
 
@@ -14,17 +16,13 @@ use rustix::io::Errno;
 use v4l::v4l_sys as sys;
 
 use super::formats;
-use super::offer::{Code, FormatOffer, Offer, Rate, Rates, SizeOffer, Sizes};
-use super::stream::{Capability, Fault, Listed, Node, PixFormat, RateEntry, SizeEntry};
+use super::offer::{Code, Rate};
+use super::stream::{Capability, Fault, Node, PixFormat};
 use crate::camera::{OpenError, V4l2Settings};
 use crate::frame::{Geometry, PixelFormat};
 
-/// More than any driver lists of formats, of sizes of one, or of rates of one of these; ends an
-/// enumeration should the driver not do so itself.
-const MAX_ENTRIES: u32 = 256;
-
-/// Calls that one offer may take in all: the three lists lie within each other.
-const MAX_CALLS: u32 = 4096;
+pub(super) use enumerate::offer;
+pub(super) use refusal::refusal;
 
 /// Larger sides than any sensor's are a driver's fault, and would overflow sums further on.
 const MAX_SIDE: u32 = 1 << 15;
@@ -62,75 +60,6 @@ pub(super) struct Agreed {
     pub(super) rate: Option<Rate>,
 }
 
-/// All that the device offers.
-///
-/// # Errors
-/// The device fails or is gone; that it lists no sizes or rates is no error.
-pub(super) fn offer(node: &Node) -> Result<Offer, Fault> {
-    let mut calls = MAX_CALLS;
-    let listed = all(&mut calls, |index| node.format_at(index))?;
-    let formats = listed.into_iter().map(|Listed { code, description }| {
-        Ok(FormatOffer {
-            format: formats::format(code),
-            fourcc: code,
-            description: printable(&description),
-            sizes: sizes(node, code, &mut calls)?,
-        })
-    });
-    Ok(Offer { formats: formats.collect::<Result<_, Fault>>()? })
-}
-
-fn sizes(node: &Node, code: Code, calls: &mut u32) -> Result<Sizes, Fault> {
-    let entries = all(calls, |index| node.size_at(code, index))?;
-    if let Some(&SizeEntry::Steps { min, max, step }) = entries.first() {
-        return Ok(Sizes::Between { min, max, step, rates: rates(node, code, max, calls)? });
-    }
-    let mut sizes = Vec::new();
-    for entry in entries {
-        if let SizeEntry::One(width, height) = entry {
-            let rates = rates(node, code, (width, height), calls)?;
-            sizes.push(SizeOffer { width, height, rates });
-        }
-    }
-    Ok(if sizes.is_empty() { Sizes::Unknown } else { Sizes::Listed(sizes) })
-}
-
-fn rates(node: &Node, code: Code, size: (u32, u32), calls: &mut u32) -> Result<Rates, Fault> {
-    Ok(sorted(&all(calls, |index| node.rate_at(code, size, index))?))
-}
-
-/// Rates as people look for them: highest first.
-fn sorted(entries: &[RateEntry]) -> Rates {
-    let mut listed = Vec::new();
-    for entry in entries {
-        match *entry {
-            RateEntry::Between(low, high) if low.is_one() && high.is_one() => {
-                return Rates::Between(low, high);
-            }
-            RateEntry::One(rate) if rate.is_one() => listed.push(rate),
-            RateEntry::Between(..) | RateEntry::One(_) => {}
-        }
-    }
-    listed.sort_by(|a, b| b.fps().total_cmp(&a.fps()));
-    if listed.is_empty() { Rates::Unknown } else { Rates::Listed(listed) }
-}
-
-/// The different entries of an enumeration, until its last or until the calls are used up.
-fn all<T: PartialEq>(
-    calls: &mut u32,
-    mut at: impl FnMut(u32) -> Result<Option<T>, Fault>,
-) -> Result<Vec<T>, Fault> {
-    let mut found = Vec::new();
-    for index in 0..MAX_ENTRIES.min(*calls) {
-        *calls -= 1;
-        let Some(entry) = at(index)? else { break };
-        if !found.contains(&entry) {
-            found.push(entry);
-        }
-    }
-    Ok(found)
-}
-
 /// Agrees on format, size and rate.
 ///
 /// # Errors
@@ -138,9 +67,7 @@ fn all<T: PartialEq>(
 pub(super) fn negotiate(node: &Node, device: &Path, ask: &Ask) -> Result<Agreed, OpenError> {
     let refused = |fault: Fault| refusal(device, &fault);
     usable(&node.capability(), device)?;
-    let listed = all(&mut MAX_CALLS.clone(), |index| node.format_at(index)).map_err(refused)?;
-    let offered: Vec<_> = listed.iter().map(|listed| listed.code).collect();
-    let candidates = choose(&offered, ask.format, device)?;
+    let candidates = choose(&enumerate::codes(node).map_err(refused)?, ask.format, device)?;
     let (width, height) = match ask.size {
         Some(size) => size,
         None => own_size(node.format().map_err(refused)?),
@@ -207,49 +134,9 @@ pub(super) fn choose(
         .filter(|(code, _)| offered.contains(code))
         .collect();
     if candidates.is_empty() {
-        return Err(OpenError::Unsupported(not_offered(offered, wanted, device)));
+        return Err(OpenError::Unsupported(refusal::not_offered(offered, wanted, device)));
     }
     Ok(candidates)
-}
-
-/// What was looked for and what there is, in our words and in the kernel's, and what helps.
-fn not_offered(offered: &[Code], wanted: Option<PixelFormat>, device: &Path) -> String {
-    let device = device.display();
-    let readable: Vec<_> =
-        offered.iter().filter_map(|&code| Some((formats::format(code)?.name(), code))).collect();
-    let best = PixelFormat::PREFERENCE
-        .iter()
-        .find(|format| formats::codes(**format).any(|code| offered.contains(&code)));
-    let list = |texts: Vec<String>| {
-        if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") }
-    };
-    let Some(wanted) = wanted else {
-        let codes = offered.iter().map(|&code| match formats::scattered(code) {
-            Some(format) => format!("{code} ({} with its planes apart)", format.name()),
-            None => code.to_string(),
-        });
-        return format!(
-            "{device} offers no format that can be read here; it offers {}",
-            list(codes.collect())
-        );
-    };
-    let remedy = best.map_or_else(String::new, |best| {
-        format!("; set format = \"{}\", or leave it out", best.name())
-    });
-    let wanted_name = wanted.name();
-    if let Some(code) = offered.iter().find(|&&code| formats::scattered(code) == Some(wanted)) {
-        return format!(
-            "{device} offers {wanted_name} only with its planes apart in memory ({code}), which cannot \
-             be read here{remedy}"
-        );
-    }
-    let ours = readable.iter().map(|(name, code)| format!("{name} ({code})"));
-    let others =
-        offered.iter().filter(|&&code| formats::format(code).is_none()).map(Code::to_string);
-    format!(
-        "{device} does not offer {wanted_name}; it offers {}{remedy}",
-        list(ours.chain(others).collect())
-    )
 }
 
 /// Asks for one format after the other until the driver gives what it lists. `set` is VIDIOC_S_FMT.
@@ -335,37 +222,6 @@ pub(super) fn printable(bytes: &[u8]) -> String {
 /// Other programs that have the device open, as far as they may be seen.
 pub(super) fn users(device: &Path) -> Vec<String> {
     holders::others(Path::new("/proc"), device, std::process::id())
-}
-
-/// A refused call in words, with what helps.
-pub(super) fn refusal(device: &Path, fault: &Fault) -> OpenError {
-    let d = device.display();
-    match fault.errno() {
-        Some(Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOTDIR) => {
-            OpenError::NotFound(format!(
-                "{d} is not there: is the camera plugged in? `ls /dev/v4l/by-id` lists what is"
-            ))
-        }
-        Some(Errno::ACCESS) => OpenError::Permission(owner::words(device)),
-        Some(Errno::PERM) => OpenError::Permission(owner::forbidden(device)),
-        Some(Errno::BUSY) => {
-            OpenError::Busy(holders::words(Path::new("/proc"), device, std::process::id()))
-        }
-        Some(Errno::NOTTY | Errno::ISDIR) => {
-            OpenError::Unsupported(format!("{d} is not a V4L2 device; cameras are /dev/video*"))
-        }
-        Some(Errno::NOSPC) => OpenError::Io(format!(
-            "{d} finds no room on its USB bus: choose mjpeg, a smaller size or a lower rate, or plug \
-             the camera into a port of its own"
-        )),
-        Some(Errno::NOMEM) => OpenError::Io(format!(
-            "the kernel has no memory for the buffers of {d}: choose a smaller size"
-        )),
-        Some(Errno::NOLINK | Errno::PIPE) => OpenError::Unsupported(format!(
-            "the media pipeline behind {d} is not set up: use media-ctl, or a camera that needs none"
-        )),
-        _ => OpenError::Io(format!("{d} failed ({fault}): unplug the camera and plug it in again")),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 use super::*;
-use std::io;
 
 const DEV: &str = "/dev/video7";
 
@@ -153,36 +152,6 @@ fn a_driver_that_lies_about_all_that_is_wanted_is_refused_with_each_lie() {
 }
 
 #[test]
-fn enumerations_end_even_where_the_driver_does_not_end_them() {
-    let mut calls = MAX_CALLS;
-    assert_eq!(all(&mut calls, |i| Ok((i < 3).then_some(i))).unwrap(), [0, 1, 2]);
-    assert_eq!(calls, MAX_CALLS - 4);
-    let endless = all(&mut calls, |i| Ok(Some(i))).unwrap();
-    assert_eq!(endless.len(), MAX_ENTRIES as usize);
-    let same = all(&mut calls, |_| Ok(Some(7))).unwrap();
-    assert_eq!(same, [7]);
-    let repeated = all(&mut calls, |i| Ok([1, 1, 2].get(i as usize).copied())).unwrap();
-    assert_eq!(repeated, [1, 2], "what comes twice does not hide what follows");
-    let mut few = 2;
-    assert_eq!(all(&mut few, |i| Ok(Some(i))).unwrap(), [0, 1]);
-    assert!(all(&mut few, |i| Ok(Some(i))).unwrap().is_empty(), "no call is left");
-}
-
-#[test]
-fn rates_come_highest_first_and_those_that_are_none_not_at_all() {
-    let one = |frames, seconds| RateEntry::One(Rate { frames, seconds });
-    let got = sorted(&[one(15, 2), one(30, 1), one(0, 1), one(15, 1), one(5, 0)]);
-    let Rates::Listed(rates) = got else { panic!("{got:?}") };
-    let fps: Vec<_> = rates.iter().map(|rate| rate.fps()).collect();
-    assert_eq!(fps, [30.0, 15.0, 7.5]);
-    assert_eq!(sorted(&[]), Rates::Unknown);
-    assert_eq!(sorted(&[one(0, 0)]), Rates::Unknown);
-    let (low, high) = (Rate::per_second(1), Rate::per_second(60));
-    assert_eq!(sorted(&[RateEntry::Between(low, high)]), Rates::Between(low, high));
-    assert_eq!(sorted(&[RateEntry::Between(Rate { frames: 0, seconds: 1 }, high)]), Rates::Unknown);
-}
-
-#[test]
 fn a_driver_without_a_size_of_its_own_is_asked_for_a_common_one() {
     assert_eq!(own_size(answer(b"YUYV", 320, 240, 0)), (320, 240));
     assert_eq!(own_size(answer(b"YUYV", 0, 0, 0)), SOME_SIZE);
@@ -210,19 +179,4 @@ fn names_from_the_device_end_at_the_zero_and_hold_no_control_characters() {
     assert_eq!(printable(b"a\x1b[2Jb\n\xff\0"), "a?[2Jb?\u{fffd}");
     assert_eq!(printable(b"unterminated"), "unterminated");
     assert_eq!(printable(b""), "");
-}
-
-#[test]
-fn refusals_name_the_remedy() {
-    let say = |errno: Errno| {
-        let error = io::Error::from(errno);
-        refusal(Path::new(DEV), &Fault::Call { call: "open", error })
-    };
-    assert!(matches!(say(Errno::NOENT), OpenError::NotFound(t) if t.contains("plugged in")));
-    assert!(matches!(say(Errno::ACCESS), OpenError::Permission(t) if t.contains("no permission")));
-    assert!(matches!(say(Errno::PERM), OpenError::Permission(t) if t.contains("DeviceAllow")));
-    assert!(matches!(say(Errno::BUSY), OpenError::Busy(t) if t.contains("fuser -v /dev/video7")));
-    assert!(matches!(say(Errno::NOTTY), OpenError::Unsupported(t) if t.contains("/dev/video*")));
-    assert!(matches!(say(Errno::NOSPC), OpenError::Io(t) if t.contains("USB")));
-    assert!(matches!(say(Errno::IO), OpenError::Io(t) if t.contains("open: ")));
 }
