@@ -96,8 +96,8 @@ fn drawn(runs: usize) {
     });
     let (mut shrinker, mut small) = (Shrinker::default(), Luma::default());
     bench("YUYV: shrink alone", runs, |i| {
-        let (w, h) = (WIDTH as u32, HEIGHT as u32);
-        shrinker.yuyv(black_box(&yuyv[i]), w, h, 0, &mut small).expect("our own frame");
+        let frame = black_box(&yuyv[i]);
+        shrinker.shrink(frame, geometry(PixelFormat::Yuyv), &mut small).expect("our own frame");
         black_box(&small);
     });
     let read = bench("YUYV: reading the frame once (limit)", runs, |i| {
