@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{Format, Keep, ZoneKind};
+use super::{Format, Keep, SceneFormat, ZoneKind};
 use crate::config::units::{Pixels, Speed, Time};
 
 /// One camera; exactly one of `v4l2`, `files`, `scene` and `exec`.
@@ -63,9 +63,10 @@ pub(crate) struct V4l2 {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Files {
-    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or a raw `.yuyv` file.
+    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or raw frames in a file that is named after
+    /// their format: `.yuyv`, `.nv12`, `.i420`, `.grey`, `.rgb24` and so on.
     pub(crate) path: PathBuf,
-    /// Size of the frames; for `.yuyv` only, which does not tell it.
+    /// Size of the frames; for raw ones only, which do not tell it.
     pub(crate) size: Option<Pixels>,
     /// Speed: `own` as recorded, a rate such as `10fps`, or `fast`.
     #[serde(default = "own")]
@@ -88,7 +89,7 @@ pub(crate) struct Scene {
     #[schemars(range(min = 0.1, max = 240.0))]
     pub(crate) fps: f64,
     /// Format of the frames.
-    pub(crate) format: Format,
+    pub(crate) format: SceneFormat,
     /// Speed: `own`, a rate such as `10fps`, or `fast`.
     pub(crate) pace: Speed,
     /// End after so many frames. Default: never.
@@ -102,7 +103,7 @@ impl Default for Scene {
             seed: 1,
             size: Pixels(1280, 720),
             fps: 15.0,
-            format: Format::Mjpeg,
+            format: SceneFormat::Mjpeg,
             pace: Speed(crate::camera::Pace::Own),
             frames: None,
         }
@@ -117,9 +118,10 @@ pub(crate) struct Exec {
     /// The program, by an absolute path or a name found on PATH, and its arguments. No shell reads it.
     #[schemars(length(min = 1, max = 256))]
     pub(crate) command: Vec<String>,
-    /// What it writes: `mjpeg`, JPEG images one after the other, or `yuyv`, raw frames. Default: `mjpeg`.
+    /// What it writes: `mjpeg`, JPEG images one after the other, or the format of raw frames with nothing
+    /// between them. Default: `mjpeg`.
     pub(crate) format: Option<Format>,
-    /// Size of the frames; for `yuyv` only, which does not tell it.
+    /// Size of the frames; for raw ones only, which do not tell it.
     pub(crate) size: Option<Pixels>,
     /// Frames a second that it writes, as a hint for what the camera will cost. Default: not known.
     #[schemars(range(min = 0.01, max = 1000.0))]
