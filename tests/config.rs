@@ -332,6 +332,15 @@ fn an_exec_camera_is_told_what_is_wrong_with_it() {
         ("command = [\"cam\"]\nsize = \"64x48\"", "JPEG images tell their own size"),
         ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"9000x9000\"", "larger than 32 MiB"),
         ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"65x48\"", "is odd"),
+        ("command = [\"cam\"]\nformat = \"nv12\"", "add `size = \"1280x720\"`"),
+        ("command = [\"cam\"]\nformat = \"nv12\"\nsize = \"65x48\"", "give an even one: `66x48`"),
+        (
+            "command = [\"cam\"]\nformat = \"rggb8\"\nsize = \"64x47\"",
+            "give a width that 2 divides",
+        ),
+        ("command = [\"cam\"]\nformat = \"rggb10p\"\nsize = \"66x48\"", "`68x48`"),
+        ("command = [\"cam\"]\nformat = \"rgb24\"\nsize = \"4000x3000\"", "larger than 32 MiB"),
+        ("command = [\"cam\"]\nformat = \"nv13\"", "did you mean `nv12`?"),
         ("command = [\"cam\", \"${nobody}\"]", "there is no `${nobody}`"),
     ] {
         let errors = small(exec).unwrap_err();
