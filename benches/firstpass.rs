@@ -34,7 +34,11 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match args.first().map(String::as_str) {
         Some("--clip") => clip(Path::new(&args[1]), args[2].parse().expect("a number of frames")),
-        runs => drawn(runs.and_then(|r| r.parse().ok()).unwrap_or(40)),
+        runs => {
+            let runs = runs.and_then(|r| r.parse().ok()).unwrap_or(40);
+            drawn(runs);
+            layouts(runs);
+        }
     }
 }
 
@@ -96,8 +100,8 @@ fn drawn(runs: usize) {
     });
     let (mut shrinker, mut small) = (Shrinker::default(), Luma::default());
     bench("YUYV: shrink alone", runs, |i| {
-        let (w, h) = (WIDTH as u32, HEIGHT as u32);
-        shrinker.yuyv(black_box(&yuyv[i]), w, h, 0, &mut small).expect("our own frame");
+        let frame = black_box(&yuyv[i]);
+        shrinker.shrink(frame, geometry(PixelFormat::Yuyv), &mut small).expect("our own frame");
         black_box(&small);
     });
     let read = bench("YUYV: reading the frame once (limit)", runs, |i| {
@@ -113,6 +117,32 @@ fn drawn(runs: usize) {
         whole / dc,
         raw / read
     );
+}
+
+/// The shrink of the other raw formats, one of each layout, beside reading the bytes that it reads.
+fn layouts(runs: usize) {
+    println!("\nCPU ms per {WIDTH}x{HEIGHT} frame of noise, {runs} runs\n");
+    println!("| | minimum | median |\n|---|---|---|");
+    let mut rng = fastrand::Rng::with_seed(1);
+    for name in
+        ["uyvy", "nv12", "grey", "y10", "rgb24", "bgr24", "rggb8", "rggb10p", "rggb10", "rggb12p"]
+    {
+        let format = PixelFormat::from_name(name).expect("a format");
+        let shape = geometry(format);
+        let len = shape.frame_bytes() as usize;
+        let frames: Vec<Vec<u8>> =
+            (0..FRAMES).map(|_| (0..len).map(|_| rng.u8(..4)).collect()).collect();
+        let (mut shrinker, mut small) = (Shrinker::default(), Luma::default());
+        let ours = bench(&format!("{name}: shrink"), runs, |i| {
+            shrinker.shrink(black_box(&frames[i]), shape, &mut small).expect("our own frame");
+            black_box(&small);
+        });
+        let luma = format.row_bytes(WIDTH as u32) as usize * HEIGHT;
+        let read = bench(&format!("{name}: reading {} kB once", luma / 1000), runs, |i| {
+            black_box(sum(black_box(&frames[i][..luma])));
+        });
+        println!("| {name}: × reading | {:.2} | |", ours / read);
+    }
 }
 
 fn geometry(format: PixelFormat) -> Geometry {

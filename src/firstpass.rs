@@ -6,7 +6,7 @@
 //! ```text
 //!  JPEG ─▶ jpeg_dc ─┐                    ┌─▶ quality
 //!                   ├─▶ luma at 1/8 ─────┼─▶ background ─▶ light ─▶ blobs ─▶ boxes, score
-//!  YUYV ─▶ shrink ──┘                    └   (zones say where)
+//!  raw ──▶ shrink ──┘                    └   (zones say where)
 //! ```
 //!
 //! Invariants: once the largest frame was met, a frame allocates nothing but the list of boxes, and
@@ -23,10 +23,10 @@ pub mod shrink;
 pub mod trigger;
 mod zones;
 
-use crate::frame::{Frame, Luma, PixelBox, PixelFormat};
+use crate::frame::{Frame, Luma, PixelBox, PixelFormat, ShapeError};
 use jpeg_dc::{DcReader, JpegError};
 use motion::Motion;
-use shrink::{ShrinkError, Shrinker};
+use shrink::Shrinker;
 
 /// How the first pass looks for motion.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ pub enum LookError {
     Jpeg(#[from] JpegError),
     /// The raw frame is not as large as promised.
     #[error(transparent)]
-    Raw(#[from] ShrinkError),
+    Raw(#[from] ShapeError),
 }
 
 /// Looks at a camera's frames one after the other. One per camera.
@@ -124,9 +124,8 @@ impl FirstPass {
                 (self.reader.luma(), self.reader.size(), quality::of_jpeg(&self.reader))
             }
             _ => {
-                let (w, h) = (geometry.width, geometry.height);
-                self.shrinker.yuyv(frame.data, w, h, geometry.stride, &mut self.raw)?;
-                (&self.raw, (w, h), quality::of_raw(&self.raw))
+                self.shrinker.shrink(frame.data, geometry, &mut self.raw)?;
+                (&self.raw, (geometry.width, geometry.height), quality::of_raw(&self.raw))
             }
         };
         Ok(Observation { quality, ..self.motion.watch(luma, size, frame.captured) })

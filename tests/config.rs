@@ -327,7 +327,7 @@ fn a_v4l2_camera_is_named_by_a_path_or_by_marks_and_told_what_is_wrong_with_it()
         config::parse(&text, &device.config(), &device.context())
     };
     for (v4l2, said) in [
-        ("", "which camera is meant is not said"),
+        ("[camera.b.v4l2]", "a second V4L2 camera without a name"),
         (
             "device = \"/dev/video0\"\nserial = \"A1\"",
             "`device` and marks of the camera are both given",
@@ -345,6 +345,8 @@ fn a_v4l2_camera_is_named_by_a_path_or_by_marks_and_told_what_is_wrong_with_it()
         let errors = small(v4l2).unwrap_err().render(false);
         assert!(errors.contains(said), "{v4l2}: {errors}");
     }
+    let Source::V4l2(first) = &small("").unwrap().cameras[0].source else { panic!() };
+    assert_eq!(first.device.to_string(), "the first camera");
     let marks = "usb = \"046D:0825\"\nport = \"1-1.2\"\nformat = \"rggb10p\"\nwarm_up = 0\n\
                  controls = { gain = -3, hue_automatic = true, power_line_frequency = \"50 Hz\" }";
     let Source::V4l2(settings) = &small(marks).unwrap().cameras[0].source else { panic!() };
@@ -374,6 +376,15 @@ fn an_exec_camera_is_told_what_is_wrong_with_it() {
         ("command = [\"cam\"]\nsize = \"64x48\"", "JPEG images tell their own size"),
         ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"9000x9000\"", "larger than 32 MiB"),
         ("command = [\"cam\"]\nformat = \"yuyv\"\nsize = \"65x48\"", "is odd"),
+        ("command = [\"cam\"]\nformat = \"nv12\"", "add `size = \"1280x720\"`"),
+        ("command = [\"cam\"]\nformat = \"nv12\"\nsize = \"65x48\"", "give an even one: `66x48`"),
+        (
+            "command = [\"cam\"]\nformat = \"rggb8\"\nsize = \"64x47\"",
+            "give a width that 2 divides",
+        ),
+        ("command = [\"cam\"]\nformat = \"rggb10p\"\nsize = \"66x48\"", "`68x48`"),
+        ("command = [\"cam\"]\nformat = \"rgb24\"\nsize = \"4000x3000\"", "larger than 32 MiB"),
+        ("command = [\"cam\"]\nformat = \"nv13\"", "did you mean `nv12`?"),
         ("command = [\"cam\", \"${nobody}\"]", "there is no `${nobody}`"),
     ] {
         let errors = small(exec).unwrap_err();

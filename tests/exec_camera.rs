@@ -24,7 +24,7 @@ use vedette::camera::{Camera, CameraError, Source};
 use vedette::capture::{self, Running, Settings, State, Wiring};
 use vedette::clock::{BootId, Clock, SystemClock};
 use vedette::contract::key::DEFAULT_TEMPLATE;
-use vedette::frame::{PixelFormat, Stamp};
+use vedette::frame::{Geometry, PixelFormat, Stamp};
 use vedette::health::Beat;
 use vedette::still::{Pick, Profile};
 
@@ -213,6 +213,37 @@ fn raw_frames_come_in_the_size_that_was_set() {
     assert_eq!(camera.geometry().stride, 64);
     drop(camera);
     stage.is_empty();
+}
+
+#[test]
+fn every_raw_format_is_as_long_as_its_frames_and_two_make_two() {
+    for format in PixelFormat::PREFERENCE.into_iter().filter(|format| format.is_raw()) {
+        let stage = Stage::new();
+        let geometry = Geometry { format, width: 32, height: 16, stride: 0 };
+        let len = geometry.frame_bytes() as usize;
+        stage.write("frames", &[vec![1; len], vec![2; len]].concat());
+        let raw = yuyv(stage.shell("cat frames; exit 4"), (32, 16));
+        let mut camera =
+            open(&ExecSettings { format, ..raw }, Arc::new(SystemClock::new())).unwrap();
+        let mut last = None;
+        while let Ok(frame) = next(&mut camera) {
+            last = Some(frame);
+        }
+        assert_eq!(last, Some((vec![2; len], 1)), "{}", format.name());
+        let shape = camera.geometry();
+        assert_eq!((shape.format, u64::from(shape.stride)), (format, format.row_bytes(32)));
+        drop(camera);
+        stage.is_empty();
+    }
+}
+
+#[test]
+fn a_size_that_no_frame_of_the_format_has_is_told_at_once() {
+    for (format, size) in [(PixelFormat::Nv12, (33, 16)), (PixelFormat::Y16, (0, 16))] {
+        let settings = ExecSettings { format, ..yuyv(command(&["true"]), size) };
+        let error = open(&settings, Arc::new(SystemClock::new())).err().unwrap().to_string();
+        assert!(error.contains(&format!("{}x{} is no size of", size.0, size.1)), "{error}");
+    }
 }
 
 #[test]

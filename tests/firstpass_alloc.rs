@@ -61,10 +61,13 @@ fn a_hundred_jpeg_frames_without_motion_allocate_nothing() {
 #[test]
 fn a_hundred_raw_frames_without_motion_allocate_nothing() {
     let mut rng = fastrand::Rng::with_seed(2);
-    let frames: Vec<Vec<u8>> =
-        (0..5).map(|_| (0..640 * 360 * 2).map(|_| rng.u8(90..120)).collect()).collect();
-    let geometry = Geometry { format: PixelFormat::Yuyv, width: 640, height: 360, stride: 1280 };
-    assert_eq!(allocations(geometry, &frames), 0);
+    for format in PixelFormat::PREFERENCE.into_iter().filter(|format| format.is_raw()) {
+        let geometry = Geometry { format, width: 640, height: 360, stride: 0 };
+        let len = geometry.frame_bytes();
+        let frames: Vec<Vec<u8>> =
+            (0..5).map(|_| (0..len).map(|_| rng.u8(90..120)).collect()).collect();
+        assert_eq!(allocations(geometry, &frames), 0, "{}", format.name());
+    }
 }
 
 #[test]

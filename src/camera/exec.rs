@@ -1,7 +1,8 @@
 //! A program as a camera: it writes frames to its standard output, and we take the newest.
 //!
 //! For cameras that speak no V4L2: RTSP through `ffmpeg`, the Raspberry Pi's ribbon camera through
-//! `rpicam-vid`, or anything else that can write JPEG images one after the other, or raw YUYV frames.
+//! `rpicam-vid`, or anything else that can write JPEG images one after the other, or raw frames of any
+//! pixel format.
 //! Opened by [`super::open`]; the [`ExecCamera`] belongs to one camera thread, which reads both pipes
 //! itself: there is no other thread.
 //!
@@ -54,9 +55,9 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct ExecSettings {
     /// The program, by absolute path or by a name to be found on PATH, and its arguments. No shell.
     pub command: Vec<String>,
-    /// What it writes: JPEG images, or raw YUYV frames.
+    /// What it writes: JPEG images, or raw frames.
     pub format: PixelFormat,
-    /// Size of the frames; needed for YUYV, and learnt from the first JPEG.
+    /// Size of the frames; needed for raw ones, and learnt from the first JPEG.
     pub size: Option<(u32, u32)>,
     /// Frames a second, as a hint for what the camera will cost.
     pub fps: Option<f64>,
@@ -153,12 +154,20 @@ pub fn open(settings: &ExecSettings, clock: Arc<dyn Clock>) -> Result<ExecCamera
 fn shape(settings: &ExecSettings) -> Result<(Frames, Geometry), OpenError> {
     let (width, height) = settings.size.unwrap_or_default();
     let geometry = |stride| Geometry { format: settings.format, width, height, stride };
-    if settings.format == PixelFormat::Mjpeg {
+    let format = settings.format;
+    if !format.is_raw() {
         return Ok((Frames::jpeg(), geometry(0)));
     }
-    let len = geometry(width.saturating_mul(2)).frame_bytes();
-    match usize::try_from(len) {
-        Ok(len @ 1..=MAX_FRAME) => Ok((Frames::raw(len), geometry(width * 2))),
+    if settings.size.is_some() && !format.fits(width, height) {
+        let (across, down) = format.step();
+        return Err(OpenError::settings(
+            &format!("{width}x{height} is no size of {} frames", format.name()),
+            &format!("give a width that {across} divides and a height that {down} divides"),
+        ));
+    }
+    match usize::try_from(geometry(0).frame_bytes()) {
+        // No row is longer than such a frame.
+        Ok(len @ 1..=MAX_FRAME) => Ok((Frames::raw(len), geometry(format.row_bytes(width) as u32))),
         _ => Err(OpenError::settings(
             &format!("raw frames of {width}x{height} pixels cannot be taken"),
             "give the size of the frames, at most 32 MiB each",
@@ -250,7 +259,7 @@ impl ExecCamera {
 
     /// The size of the frame in the buffer; a raw one has the size that was set.
     fn size(&self, found: &Found) -> Option<(u32, u32)> {
-        match self.frames.format() {
+        match self.geometry.format {
             PixelFormat::Mjpeg => mjpeg::dimensions(self.frames.bytes(found.range.clone())),
             _ => Some((self.geometry.width, self.geometry.height)),
         }
@@ -259,7 +268,7 @@ impl ExecCamera {
     /// Nothing came in time: says what did come instead.
     fn too_late(&mut self) -> OpenError {
         let time = self.start_timeout;
-        let what = match (self.bytes, self.frames.format()) {
+        let what = match (self.bytes, self.geometry.format) {
             (0, _) => format!("gave nothing within {time:?} of its start"),
             (bytes, PixelFormat::Mjpeg) if self.count > 0 => format!(
                 "gave {bytes} bytes within {time:?} and JPEG images among them, none of which tells its \

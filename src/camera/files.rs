@@ -1,4 +1,5 @@
-//! Recorded frames as a camera: a directory of JPEGs, an MJPEG AVI, a stream of JPEGs, raw YUYV.
+//! Recorded frames as a camera: a directory of JPEGs, an MJPEG AVI, a stream of JPEGs, raw frames
+//! in a file that is named after their format.
 //!
 //! Opened by [`super::open`] for the agent, and directly by `analyze`, which wants [`FilesCamera::fps`].
 //!
@@ -102,10 +103,11 @@ pub fn open(settings: &FilesSettings, clock: Arc<dyn Clock>) -> Result<FilesCame
     };
     let pacer = Pacer::new(settings.pace, found.fps, clock.boottime())?;
     let (width, height) = match settings.size {
-        Some(size) if found.format == PixelFormat::Yuyv => size,
+        Some(size) if found.format.is_raw() => size,
         _ => first_size(&mut found.reader, path)?,
     };
-    let stride = if found.format == PixelFormat::Yuyv { width * 2 } else { 0 };
+    // A frame takes at most 64 MiB, and so does a row; for JPEG this is 0.
+    let stride = found.format.row_bytes(width) as u32;
     Ok(FilesCamera {
         reader: found.reader,
         clock,
@@ -245,10 +247,10 @@ fn open_file(path: &Path, settings: &FilesSettings, len: u64) -> Result<Found, O
     let file = File::open(path).map_err(io_error)?;
     let mut head = Vec::new();
     File::open(path).and_then(|f| f.take(16).read_to_end(&mut head)).map_err(io_error)?;
-    if is_named(path, &["yuyv", "yuy2", "yuv"]) {
-        let frame_len = raw_frame_len(path, settings.size, len)?;
+    if let Some(format) = raw_format(path) {
+        let frame_len = raw_frame_len(path, format, settings.size, len)?;
         let reader = Reader::Raw(Raw::open(file, frame_len));
-        return Ok(Found { reader, format: PixelFormat::Yuyv, fps: STREAM_FPS });
+        return Ok(Found { reader, format, fps: STREAM_FPS });
     }
     if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ") {
         let avi = Avi::open(file).map_err(|error| explain_avi(path, error))?;
@@ -266,27 +268,46 @@ fn is_named(path: &Path, extensions: &[&str]) -> bool {
     path.extension().is_some_and(|e| extensions.iter().any(|x| e.eq_ignore_ascii_case(x)))
 }
 
+/// The format of a file of raw frames, which is its name's extension; `.yuy2` and `.yuv` are YUYV.
+#[must_use]
+pub fn raw_format(path: &Path) -> Option<PixelFormat> {
+    if is_named(path, &["yuy2", "yuv"]) {
+        return Some(PixelFormat::Yuyv);
+    }
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    PixelFormat::from_name(&extension).filter(|format| format.is_raw())
+}
+
 /// Bytes of one raw frame, if the settings and the file's length agree.
-fn raw_frame_len(path: &Path, size: Option<(u32, u32)>, len: u64) -> Result<usize, OpenError> {
+fn raw_frame_len(
+    path: &Path,
+    format: PixelFormat,
+    size: Option<(u32, u32)>,
+    len: u64,
+) -> Result<usize, OpenError> {
+    let name = format.name();
     let Some((width, height)) = size else {
         return Err(unsupported(
             path,
-            "a raw YUYV file, which does not tell its frames' size",
+            &format!("a file of raw {name} frames, which does not tell their size"),
             "give the size in the settings, such as \"640x480\"",
         ));
     };
-    let frame_len = (u64::from(width) * u64::from(height)).saturating_mul(2);
-    if width % 2 != 0 || frame_len == 0 || frame_len > mjpeg::MAX_FRAME as u64 {
+    let frame_len = Geometry { format, width, height, stride: 0 }.frame_bytes();
+    if !format.fits(width, height) || frame_len > mjpeg::MAX_FRAME as u64 {
+        let (across, down) = format.step();
         return Err(OpenError::settings(
-            &format!("{width}x{height} is no size of a YUYV frame"),
-            "the width is even, and a frame takes at most 64 MiB",
+            &format!("{width}x{height} is no size of {name} frames"),
+            &format!(
+                "{across} divides the width and {down} the height, and a frame takes at most 64 MiB"
+            ),
         ));
     }
     if len < frame_len || !len.is_multiple_of(frame_len) {
         return Err(unsupported(
             path,
             &format!(
-                "{len} bytes long, which is not a whole number of {width}x{height} YUYV frames of \
+                "{len} bytes long, which is not a whole number of {width}x{height} {name} frames of \
                  {frame_len} bytes"
             ),
             "give the size it was recorded with, or cut the last, unfinished frame off",

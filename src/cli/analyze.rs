@@ -22,7 +22,8 @@ use crate::firstpass::{MotionSettings, Quality};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Directory of JPEGs, MJPEG AVI, `.mjpeg` stream or raw `.yuyv` file.
+    /// Directory of JPEGs, MJPEG AVI, `.mjpeg` stream, or raw frames in a file named after their format,
+    /// such as `.yuyv` or `.nv12`.
     clip: PathBuf,
     /// One JSON object a line instead of words.
     #[arg(long)]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Config;
-use crate::camera::{Pace, Source};
+use crate::camera::{Pace, Source, files};
 use crate::capture;
 use crate::firstpass::trigger::{EventSettings, Keep};
 use crate::frame::{Geometry, PixelFormat};
@@ -217,7 +217,7 @@ fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {
             (v.size.unwrap_or(assume.frame_size), v.format.unwrap_or(PixelFormat::Mjpeg))
         }
         Source::Files(f) => {
-            let format = if f.size.is_some() { PixelFormat::Yuyv } else { PixelFormat::Mjpeg };
+            let format = files::raw_format(&f.path).unwrap_or(PixelFormat::Mjpeg);
             (f.size.unwrap_or(assume.frame_size), format)
         }
         Source::Scene(s) => (s.size, s.format),

@@ -6,6 +6,7 @@
 //! those lose the place of an error. Meaning that no schema can say is checked in `validate`.
 
 mod camera;
+mod format;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::camera::*;
+pub(crate) use self::format::Format;
 use super::units::{Bytes, Time};
 
 /// Configuration of Vedette, the sensor agent on a smart camera.
@@ -262,7 +264,7 @@ macro_rules! words {
     };
 }
 
-words!(Format => crate::frame::PixelFormat { "mjpeg" Mjpeg, "yuyv" Yuyv });
+words!(SceneFormat => crate::frame::PixelFormat { "mjpeg" Mjpeg, "yuyv" Yuyv });
 words!(Style => crate::grant::AddressStyle { "path" Path, "virtual-host" VirtualHost });
 words!(Keep => crate::firstpass::trigger::Keep { "first" First, "all" All });
 words!(Provider => crate::grant::Provider {

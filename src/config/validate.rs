@@ -201,6 +201,7 @@ impl Check<'_> {
             self.camera(&name, camera, &shared, &root.key("camera").key(&name))
         });
         let cameras: Vec<_> = cameras.collect();
+        self.one_may_be_the_first(&cameras, &root.key("camera"));
         let (control_socket, trigger_socket) = self.sockets(&tables.control);
         let in_hand = self.in_hand(tables.memory.in_hand.0, &cameras);
         Some(Config {

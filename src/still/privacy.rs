@@ -280,7 +280,7 @@ mod tests {
             points in prop::collection::vec((any::<f32>(), any::<f32>()), 0..8),
         ) {
             let mut planes = Planes::default();
-            planes.take_yuyv(&picture(17, 9), yuyv(17, 9, 0)).unwrap();
+            planes.take(&picture(17, 9), yuyv(17, 9, 0)).unwrap();
             paint(&mut planes, &[Polygon(points)]);
         }
     }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn chroma_is_grey_under_the_mask_and_beyond_the_edge_of_odd_sizes() {
         let mut planes = Planes::default();
-        planes.take_yuyv(&picture(33, 17), yuyv(33, 17, 0)).unwrap();
+        planes.take(&picture(33, 17), yuyv(33, 17, 0)).unwrap();
         paint(&mut planes, &[Polygon(vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])]);
         let image = planes.as_image_mut();
         let (luma, chroma) = image.pixels.split_at(34 * 18);

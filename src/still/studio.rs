@@ -93,7 +93,7 @@ impl Studio {
                 }
                 self.decoder.decode(data, *geometry, &mut self.planes)?;
             }
-            _ => self.planes.take_yuyv(data, *geometry)?,
+            _ => self.planes.take(data, *geometry)?,
         }
         let frame = (self.planes.width(), self.planes.height());
         privacy::paint(&mut self.planes, &profile.masks);

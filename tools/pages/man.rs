@@ -20,13 +20,20 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "A detector saw a person in the left half:",
         "vedette trigger --label person --box 0,0,0.5,1",
     ),
-    ("analyze", "What would the zones of a camera make of a clip?", "vedette analyze --camera front clip.avi"),
+    (
+        "analyze",
+        "What would the zones of a camera make of a clip?",
+        "vedette analyze --camera front clip.avi",
+    ),
 ];
 
 /// What is said on each page under FILES.
 const FILES: &[(&str, &str)] = &[
     ("/etc/vedette/vedette.toml", "The configuration, see `vedette.toml`(5)."),
-    ("/var/lib/vedette", "The spool of pictures, the pinned identity, the last good configuration."),
+    (
+        "/var/lib/vedette",
+        "The spool of pictures, the pinned identity, the last good configuration.",
+    ),
     ("/run/vedette", "The sockets of `vedette status`, `vedette snap` and `vedette trigger`."),
 ];
 
@@ -100,7 +107,10 @@ fn commands(command: &clap::Command) -> String {
     let shown = command.get_subcommands().filter(|c| !c.is_hide_set());
     let entry = |c: &clap::Command| {
         let about = c.get_about().map(ToString::to_string).unwrap_or_default();
-        item(&format!("vedette {}", c.get_name()), &format!("{about}. See `vedette-{}`(1).", c.get_name()))
+        item(
+            &format!("vedette {}", c.get_name()),
+            &format!("{about}. See `vedette-{}`(1).", c.get_name()),
+        )
     };
     shown.map(entry).collect()
 }
@@ -142,7 +152,10 @@ mod tests {
         for sub in command.get_subcommands().filter(|c| !c.is_hide_set()) {
             let file = format!("vedette-{}.1", sub.get_name());
             let (_, text) = pages.iter().find(|(name, _)| *name == file).unwrap();
-            assert!(text.contains("\n.SH SYNOPSIS\n") && text.contains("\n.SH OPTIONS\n"), "{text}");
+            assert!(
+                text.contains("\n.SH SYNOPSIS\n") && text.contains("\n.SH OPTIONS\n"),
+                "{text}"
+            );
             assert!(pages[0].1.contains(&format!("vedette {}", sub.get_name())));
         }
     }

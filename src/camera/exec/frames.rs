@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use crate::camera::mjpeg::Splitter;
-use crate::frame::PixelFormat;
 
 /// Largest frame taken, in bytes: twice an uncompressed 4K frame in 4:2:2. A larger one is given up.
 pub const MAX_FRAME: usize = 32 << 20;
@@ -30,13 +29,6 @@ impl Frames {
     /// Raw frames of `len` bytes each, one after the other, at least 1.
     pub(super) fn raw(len: usize) -> Self {
         Self::Raw(Raw { len: len.clamp(1, MAX_FRAME), buf: Vec::new(), start: 0, end: 0 })
-    }
-
-    pub(super) fn format(&self) -> PixelFormat {
-        match self {
-            Self::Jpeg(_) => PixelFormat::Mjpeg,
-            Self::Raw(_) => PixelFormat::Yuyv,
-        }
     }
 
     /// Room for the next read, never empty. Ranges given before are void after this.

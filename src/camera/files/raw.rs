@@ -1,4 +1,4 @@
-//! A file of raw YUYV frames without any header, as `v4l2-ctl --stream-to` writes it.
+//! A file of raw frames without any header, as `v4l2-ctl --stream-to` writes it.
 
 use std::io::{self, Read, Seek};
 

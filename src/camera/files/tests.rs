@@ -1,7 +1,7 @@
 //! Tests of recorded frames as a camera, on files made here.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use proptest::prelude::*;
@@ -178,6 +178,24 @@ fn a_raw_file_needs_the_right_size() {
     for size in [(3, 2), (0, 2), (1 << 20, 1 << 20), (u32::MAX, u32::MAX)] {
         assert!(matches!(sized(Some(size)), Err(OpenError::Unsupported(_))), "{size:?}");
     }
+}
+
+#[test]
+fn a_file_of_raw_frames_is_told_by_its_extension() {
+    let dir = TempDir::new().unwrap();
+    for format in PixelFormat::PREFERENCE.into_iter().filter(|format| format.is_raw()) {
+        let len = Geometry { format, width: 8, height: 2, stride: 0 }.frame_bytes() as usize;
+        let path =
+            write(&dir, &format!("clip.{}", format.name().to_uppercase()), &vec![7; 2 * len]);
+        let settings = FilesSettings { size: Some((8, 2)), ..settings(path) };
+        let mut camera = open(&settings, Arc::new(Standing::default())).unwrap();
+        let stride = format.row_bytes(8) as u32;
+        assert_eq!(camera.geometry(), Geometry { format, width: 8, height: 2, stride });
+        assert_eq!(take(&mut camera).unwrap(), (0, 0, vec![7; len]));
+        assert_eq!(take(&mut camera).unwrap().0, 1);
+    }
+    assert_eq!(raw_format(Path::new("clip.mjpeg")), None);
+    assert_eq!(raw_format(Path::new("clip.yuv")), Some(PixelFormat::Yuyv));
 }
 
 #[test]

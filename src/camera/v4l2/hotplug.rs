@@ -111,7 +111,9 @@ fn matters(named: &Named, dev: &Path, dir: &Path, name: &OsStr) -> bool {
     match named {
         // Its own name only; a link is made after its node is ready.
         Named::Path(path) => path.parent() == Some(dir) && path.file_name() == Some(name),
-        Named::Marks(_) => dir == dev && name.to_str().and_then(nodes::number).is_some(),
+        Named::First | Named::Marks(_) => {
+            dir == dev && name.to_str().and_then(nodes::number).is_some()
+        }
     }
 }
 

@@ -27,6 +27,8 @@ const MAX_LISTED: usize = 8;
 /// A camera as a configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
+    /// The first that gives pictures, whichever that is.
+    First,
     /// A device node, best one of the stable names below `/dev/v4l/by-id` or `/dev/v4l/by-path`.
     Path(PathBuf),
     /// Whatever capture device has all of these marks.
@@ -81,6 +83,7 @@ type Ask<'a> = &'a dyn Fn(&Path) -> Option<Probe>;
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::First => f.write_str("the first camera"),
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Marks(marks) => {
                 let usb = marks.usb.map(spell_usb);
@@ -107,9 +110,10 @@ impl Named {
     /// The node to open now.
     ///
     /// # Errors
-    /// No camera, or more than one, has these marks.
+    /// No camera, or more than one, has these marks; or there is none at all.
     pub fn resolve(&self) -> Result<PathBuf, OpenError> {
         match self {
+            Self::First => first(&nodes(&Roots::default()), &|path| probe(path).ok()),
             Self::Path(path) => Ok(path.clone()),
             Self::Marks(marks) => {
                 let ask = |path: &Path| probe(path).ok();
@@ -125,6 +129,18 @@ impl Named {
         path.parent() == Some(Path::new("/dev"))
             && path.file_name().and_then(|n| n.to_str()).and_then(nodes::number).is_some()
     }
+}
+
+/// The node with the lowest number that gives pictures. One that cannot be opened counts where it is the first
+/// of its device, so that the error which opening it gives is told.
+fn first(nodes: &[VideoNode], ask: Ask<'_>) -> Result<PathBuf, OpenError> {
+    let gives = |node: &&VideoNode| ask(&node.path).map_or(node.index == 0, |p| p.captures);
+    nodes.iter().find(gives).map(|node| node.path.clone()).ok_or_else(|| {
+        OpenError::NotFound(
+            "no camera is there: is it plugged in, and its driver loaded? `vedette devices` lists what is"
+                .to_owned(),
+        )
+    })
 }
 
 impl Marks {

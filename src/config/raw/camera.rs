@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Format, Keep, ZoneKind};
+use super::{Format, Keep, SceneFormat, ZoneKind};
 use crate::camera::v4l2::controls::Wanted;
 use crate::config::units::{Pixels, Speed, Time, UsbId};
-use crate::frame::PixelFormat;
 
 /// One camera; exactly one of `v4l2`, `files`, `scene` and `exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,7 +47,7 @@ pub(crate) struct Camera {
 }
 
 /// A V4L2 capture device and what to ask of it. Which one: by `device`, or by all the marks that are given;
-/// `vedette devices` shows what to write.
+/// `vedette devices` shows what to write. Without either the first that gives pictures, for one camera only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct V4l2 {
@@ -68,7 +67,7 @@ pub(crate) struct V4l2 {
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) fps: Option<u32>,
     /// Wanted format. Default: the first that the camera has of the list in the schema, MJPEG before all.
-    pub(crate) format: Option<Pixel>,
+    pub(crate) format: Option<Format>,
     /// Frames thrown away after each opening, while exposure and white balance settle.
     #[serde(default = "five")]
     #[schemars(range(min = 0, max = 300))]
@@ -77,29 +76,6 @@ pub(crate) struct V4l2 {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 64))]
     pub(crate) controls: BTreeMap<String, Setting>,
-}
-
-/// A format of a V4L2 camera.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pixel(pub(crate) PixelFormat);
-
-impl<'de> Deserialize<'de> for Pixel {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        let format = PixelFormat::PREFERENCE.into_iter().find(|f| f.name() == text);
-        format.map(Self).ok_or_else(|| serde::de::Error::custom("no format of this name"))
-    }
-}
-
-impl JsonSchema for Pixel {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Pixel".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<_> = PixelFormat::PREFERENCE.iter().map(|f| f.name()).collect();
-        json_schema!({ "type": "string", "enum": names })
-    }
 }
 
 /// What a control is set to.
@@ -138,9 +114,10 @@ impl JsonSchema for Setting {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Files {
-    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or a raw `.yuyv` file.
+    /// A directory of JPEGs, an MJPEG AVI, a `.mjpeg` stream, or raw frames in a file that is named after
+    /// their format: `.yuyv`, `.nv12`, `.i420`, `.grey`, `.rgb24` and so on.
     pub(crate) path: PathBuf,
-    /// Size of the frames; for `.yuyv` only, which does not tell it.
+    /// Size of the frames; for raw ones only, which do not tell it.
     pub(crate) size: Option<Pixels>,
     /// Speed: `own` as recorded, a rate such as `10fps`, or `fast`.
     #[serde(default = "own")]
@@ -163,7 +140,7 @@ pub(crate) struct Scene {
     #[schemars(range(min = 0.1, max = 240.0))]
     pub(crate) fps: f64,
     /// Format of the frames.
-    pub(crate) format: Format,
+    pub(crate) format: SceneFormat,
     /// Speed: `own`, a rate such as `10fps`, or `fast`.
     pub(crate) pace: Speed,
     /// End after so many frames. Default: never.
@@ -177,7 +154,7 @@ impl Default for Scene {
             seed: 1,
             size: Pixels(1280, 720),
             fps: 15.0,
-            format: Format::Mjpeg,
+            format: SceneFormat::Mjpeg,
             pace: Speed(crate::camera::Pace::Own),
             frames: None,
         }
@@ -192,9 +169,10 @@ pub(crate) struct Exec {
     /// The program, by an absolute path or a name found on PATH, and its arguments. No shell reads it.
     #[schemars(length(min = 1, max = 256))]
     pub(crate) command: Vec<String>,
-    /// What it writes: `mjpeg`, JPEG images one after the other, or `yuyv`, raw frames. Default: `mjpeg`.
+    /// What it writes: `mjpeg`, JPEG images one after the other, or the format of raw frames with nothing
+    /// between them. Default: `mjpeg`.
     pub(crate) format: Option<Format>,
-    /// Size of the frames; for `yuyv` only, which does not tell it.
+    /// Size of the frames; for raw ones only, which do not tell it.
     pub(crate) size: Option<Pixels>,
     /// Frames a second that it writes, as a hint for what the camera will cost. Default: not known.
     #[schemars(range(min = 0.01, max = 1000.0))]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{Check, Shared};
 use crate::camera::exec::{self, ExecSettings};
 use crate::camera::v4l2::name::{Marks, Named};
-use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings};
+use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings, files};
 use crate::capture;
 use crate::config::place::Path;
 use crate::config::{raw, units};
 use crate::firstpass::trigger::{EventSettings, Keep};
 use crate::firstpass::{MotionSettings, Polygon};
+use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
 
 /// What helps somebody who has not named a V4L2 camera.
@@ -56,7 +57,8 @@ impl Check<'_> {
             return self.exec(exec, &path.key("exec")).map(Source::Exec);
         }
         let scene = camera.scene.as_ref()?;
-        self.even(Some(scene.size), &path.key("scene").key("size"));
+        // Drawn as YUYV, whatever it is given out as.
+        self.whole(Some(scene.size), PixelFormat::Yuyv, &path.key("scene").key("size"));
         Some(Source::Scene(SceneSettings {
             seed: scene.seed,
             size: (scene.size.0, scene.size.1),
@@ -65,6 +67,18 @@ impl Check<'_> {
             pace: scene.pace.0,
             frames: scene.frames,
         }))
+    }
+
+    /// Two cameras that are each the first one would be one camera.
+    pub(super) fn one_may_be_the_first(&mut self, cameras: &[capture::Settings], table: &Path) {
+        let first = |c: &&capture::Settings| match &c.source {
+            Source::V4l2(v4l2) => v4l2.device == Named::First,
+            _ => false,
+        };
+        for second in cameras.iter().filter(first).skip(1) {
+            let what = "a second V4L2 camera without a name: each would be the first that is found";
+            self.error(&table.key(&second.profile.camera).key("v4l2"), what, NAMES);
+        }
     }
 
     fn v4l2(&mut self, v4l2: &raw::V4l2, path: &Path) -> Option<V4l2Settings> {
@@ -83,10 +97,7 @@ impl Check<'_> {
         let device = match (&v4l2.device, marks == Marks::default()) {
             (Some(device), true) => Named::Path(self.absolute(device, &path.key("device"))),
             (None, false) => Named::Marks(marks),
-            (None, true) => {
-                self.error(path, "which camera is meant is not said", NAMES);
-                return None;
-            }
+            (None, true) => Named::First,
             (Some(_), false) => {
                 let what = "`device` and marks of the camera are both given";
                 let help = "keep `device`, or the marks `serial`, `usb`, `card` and `port`";
@@ -104,22 +115,28 @@ impl Check<'_> {
         })
     }
 
-    fn files(&mut self, files: &raw::Files, path: &Path) -> FilesSettings {
-        let raw_frames = files.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yuyv"));
-        if raw_frames && files.size.is_none() {
-            let help = "add `size = \"1280x720\"`: a `.yuyv` file does not tell its own";
-            self.error(&path.key("size"), "the size of the frames is missing", help);
+    fn files(&mut self, table: &raw::Files, path: &Path) -> FilesSettings {
+        let raw_frames = files::raw_format(&table.path);
+        match raw_frames {
+            Some(format) if table.size.is_none() => {
+                let name = format.name();
+                let help =
+                    format!("add `size = \"1280x720\"`: raw {name} frames do not tell their own");
+                self.error(&path.key("size"), "the size of the frames is missing", help);
+            }
+            None if table.size.is_some() => {
+                let help = "leave it out: these files tell their own size";
+                let what = "`size` is only for files of raw frames, such as `.yuyv` or `.nv12`";
+                self.error(&path.key("size"), what, help);
+            }
+            Some(format) => self.whole(table.size, format, &path.key("size")),
+            None => {}
         }
-        if !raw_frames && files.size.is_some() {
-            let help = "leave it out: these files tell their own size";
-            self.error(&path.key("size"), "`size` is for `.yuyv` files only", help);
-        }
-        self.even(files.size, &path.key("size"));
         FilesSettings {
-            path: self.absolute(&files.path, &path.key("path")),
-            size: files.size.map(|s| (s.0, s.1)),
-            pace: files.pace.0,
-            repeat: files.repeat,
+            path: self.absolute(&table.path, &path.key("path")),
+            size: table.size.map(|s| (s.0, s.1)),
+            pace: table.pace.0,
+            repeat: table.repeat,
         }
     }
 
@@ -138,44 +155,46 @@ impl Check<'_> {
         if exec.command.iter().any(|word| word.contains('\0')) {
             self.error(&command, "a word holds a zero byte", "leave it out");
         }
-        let format = exec.format.unwrap_or(raw::Format::Mjpeg);
-        let raw_frames = format == raw::Format::Yuyv;
+        let format = exec.format.map_or(PixelFormat::Mjpeg, Into::into);
         match exec.size {
-            None if raw_frames => {
+            None if format.is_raw() => {
                 let help = "add `size = \"1280x720\"`: raw frames do not tell their own";
                 self.error(&size, "the size of the frames is missing", help);
             }
-            Some(_) if !raw_frames => {
+            Some(_) if !format.is_raw() => {
                 let help = "leave it out: JPEG images tell their own size; the program sets it";
-                self.error(&size, "`size` is for `format = \"yuyv\"` only", help);
+                self.error(&size, "`size` is for raw formats only", help);
             }
-            Some(pixels)
-                if 2 * u64::from(pixels.0) * u64::from(pixels.1) > exec::MAX_FRAME as u64 =>
-            {
+            Some(pixels) if frame_bytes(format, pixels) > exec::MAX_FRAME as u64 => {
                 let what = format!("frames of `{pixels}` are larger than 32 MiB");
                 self.error(&size, what, "let the program write smaller ones, or MJPEG");
                 return None; // the byte budget would be too small for them as well
             }
-            _ => self.even(exec.size, &size),
+            _ => self.whole(exec.size, format, &size),
         }
         Some(ExecSettings {
             command: exec.command.clone(),
-            format: format.into(),
+            format,
             size: exec.size.map(|s| (s.0, s.1)),
             fps: exec.fps,
             start_timeout: exec.start_timeout.0,
         })
     }
 
-    /// Two pixels of 4:2:2 share their colour.
-    fn even(&mut self, size: Option<units::Pixels>, path: &Path) {
-        if let Some(size) = size.filter(|s| !s.0.is_multiple_of(2)) {
-            let near = units::Pixels(size.0 + 1, size.1);
-            self.error(
-                path,
-                format!("the width of `{size}` is odd"),
-                format!("give an even one: `{near}`"),
+    /// Pixels that share a colour sample, a mosaic's tile, or bytes come in whole groups.
+    fn whole(&mut self, size: Option<units::Pixels>, format: PixelFormat, path: &Path) {
+        let Some(size) = size.filter(|s| !format.fits(s.0, s.1)) else { return };
+        let (across, down) = format.step();
+        let near = units::Pixels(size.0.next_multiple_of(across), size.1.next_multiple_of(down));
+        if (across, down) == (2, 1) {
+            let what = format!("the width of `{size}` is odd");
+            self.error(path, what, format!("give an even one: `{near}`"));
+        } else {
+            let what = format!("`{size}` is no size of {} frames", format.name());
+            let help = format!(
+                "give a width that {across} divides and a height that {down} divides: `{near}`"
             );
+            self.error(path, what, help);
         }
     }
 
@@ -221,6 +240,10 @@ impl Check<'_> {
         };
         motion.enabled.then_some((settings, events))
     }
+}
+
+fn frame_bytes(format: PixelFormat, size: units::Pixels) -> u64 {
+    Geometry { format, width: size.0, height: size.1, stride: 0 }.frame_bytes()
 }
 
 fn polygon(points: &[raw::Point]) -> Polygon {

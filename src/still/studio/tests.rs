@@ -116,6 +116,26 @@ fn a_scaled_picture_shows_what_the_frame_shows() {
     }
 }
 
+#[test]
+fn every_format_is_masked_and_scaled() {
+    for format in PixelFormat::PREFERENCE.into_iter().filter(|format| format.is_raw()) {
+        let geometry = Geometry { format, width: 160, height: 120, stride: 0 };
+        for size in [None, Some((80, 60))] {
+            // White, or brighter, in every layout.
+            let data = vec![255; geometry.frame_bytes() as usize];
+            let order = Order { size, quality: None };
+            let candidate = Candidate { order, ..candidate("raw", data, geometry, square()) };
+            let mut studio = Studio::default();
+            studio.picture(&candidate).unwrap();
+            let (width, height) = (studio.planes.width(), studio.planes.height());
+            assert_eq!((width, height), size.map_or((160, 120), |s| (s.0 as usize, s.1 as usize)));
+            let luma = studio.planes.each().next().unwrap().samples;
+            let (centre, corner) = (luma[height / 2 * width + width / 2], luma[0]);
+            assert!(centre == 0 && corner > 250, "{}: {centre} {corner}", format.name());
+        }
+    }
+}
+
 /// The luma of the ordered picture of a raw frame with this luma by place.
 fn luma(frame: impl Fn(usize, usize) -> u8, size: (u32, u32), masks: Vec<Polygon>) -> Vec<u8> {
     let data = (0..160 * 120).flat_map(|i| [frame(i % 160, i / 160), 128]).collect();

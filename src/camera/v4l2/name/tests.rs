@@ -109,6 +109,15 @@ impl Tree {
         }
     }
 
+    fn first(&self) -> Result<String, OpenError> {
+        let ask = |path: &Path| {
+            let found = self.probes.iter().find(|(p, _)| p == path);
+            found.and_then(|(_, probe)| probe.clone())
+        };
+        let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        first(&self.nodes(), &ask).map(name)
+    }
+
     fn best(&self, node: u32) -> Option<String> {
         let all = self.nodes();
         let path = self.roots().dev.join(format!("video{node}"));
@@ -346,4 +355,18 @@ fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
     }
     assert!(memory.same(path, front, none).is_ok(), "the first one is welcome again");
     assert_eq!(memory, Memory::default(), "no difference between configurations");
+}
+
+#[test]
+fn without_a_name_the_first_that_gives_pictures_is_meant() {
+    let codec = Plugged { captures: false, usb: None, place: "platform/codec", ..CAM };
+    let mut tree = Tree::new(&[codec, Plugged { node: 1, ..CAM }, OTHER]);
+    assert_eq!(tree.first().unwrap(), "video1");
+    tree.forbid(1);
+    assert_eq!(tree.first().unwrap(), "video1", "the error of opening it is to be told");
+    tree.unplug(1);
+    assert_eq!(tree.first().unwrap(), "video2");
+    tree.unplug(2);
+    let error = tree.first().unwrap_err();
+    assert!(matches!(&error, OpenError::NotFound(t) if t.contains("plugged in")), "{error}");
 }
