@@ -9,7 +9,11 @@ const MAINTAINER: &str = "Vedette maintainers <maintainers@vedette.example>";
 ///
 /// # Errors
 /// There is no section, or it has no item.
-pub(crate) fn debian(markdown: &str, version: &str, date: &jiff::Timestamp) -> anyhow::Result<String> {
+pub(crate) fn debian(
+    markdown: &str,
+    version: &str,
+    date: &jiff::Timestamp,
+) -> anyhow::Result<String> {
     let newest = markdown.split("\n## ").nth(1).context("CHANGELOG.md has no section")?;
     let mut items = String::new();
     for line in newest.lines().skip(1) {
@@ -23,7 +27,9 @@ pub(crate) fn debian(markdown: &str, version: &str, date: &jiff::Timestamp) -> a
     }
     ensure!(items.contains("\n  * "), "CHANGELOG.md's newest section has no item");
     let day = date.strftime("%a, %d %b %Y %H:%M:%S +0000");
-    Ok(format!("vedette ({version}-1) unstable; urgency=medium\n{items}\n -- {MAINTAINER}  {day}\n"))
+    Ok(format!(
+        "vedette ({version}-1) unstable; urgency=medium\n{items}\n -- {MAINTAINER}  {day}\n"
+    ))
 }
 
 /// The line, broken before column 78, its parts indented alike.
@@ -70,7 +76,9 @@ mod tests {
 
     #[test]
     fn the_packager_is_the_same_in_the_manifest() {
-        assert!(include_str!("../../Cargo.toml").contains(&format!("maintainer = \"{MAINTAINER}\"")));
+        assert!(
+            include_str!("../../Cargo.toml").contains(&format!("maintainer = \"{MAINTAINER}\""))
+        );
     }
 
     #[test]
