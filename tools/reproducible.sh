@@ -26,8 +26,8 @@ if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
 fi
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 
-# The sources of the crates must be there, for their directory's name to be known.
-(cd "$vedette_repository" && cargo fetch --locked --quiet)
+# The directory of the crates' sources must be there, for its name to be known.
+compgen -G "$vedette_cargo/registry/src/*" > /dev/null || (cd "$vedette_repository" && cargo fetch --locked)
 
 vedette_remap() {
   case " ${RUSTFLAGS:-} " in *" --remap-path-prefix=$1=$2 "*) return ;; esac
