@@ -1,7 +1,8 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench soak rtsp deb deb-check deb-repro device minimal-debian arm tarballs device-arm64
+.PHONY: help demo chain test check doc bench soak rtsp deb deb-check deb-repro device minimal-debian \
+  arm packages tarballs device-arm64
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -46,9 +47,12 @@ rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1
 	@cargo build --locked --bin vedette
 	@tests/exec/rtsp $(RTSP)
 
-deb: ## the Debian package of this machine's architecture, its bill of materials and sums: target/packages
+deb: ## the Debian package of this machine's architecture, or of ARCH=arm64, armhf: target/packages
 	@tools/setup packages
-	@tools/deb
+	@$(if $(ARCH),cross/deb $(ARCH),tools/deb)
+
+packages: ## the Debian packages of all three architectures: amd64, arm64, armhf
+	@for arch in amd64 arm64 armhf; do cross/deb $$arch || exit 1; done
 
 deb-check: ## lintian, and the package installed, upgraded, removed and purged in a Debian of its own
 	@tools/setup packages
@@ -73,7 +77,7 @@ tarballs: ## static programs for devices without Debian: x86_64, aarch64, armv7
 	  cross/build --tarball $$target || exit 1; done
 
 device-arm64: ## one boot of an arm64 device: driver, systemd, package; PACKAGE=x.deb takes that one
-	@cross/device/run $(or $(PACKAGE),$$(tools/deb --arch arm64 --binary $$(cross/build aarch64-unknown-linux-gnu)))
+	@cross/device/run $(or $(PACKAGE),$$(cross/deb arm64))
 
 minimal-debian: ## `make demo` and `make test` in a bare Debian, to prove that no install step is missing
 	@tools/minimal-debian

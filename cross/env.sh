@@ -66,6 +66,12 @@ use_toolchain() {
 # A variable whose name is made of the target's.
 export_for() { export "$1=$2"; }
 
+# forget_gcc TARGET: takes back what cross_env said of Debian's C compiler, for zig to be asked instead.
+forget_gcc() {
+  local lower=${1//-/_}
+  unset "CC_$lower" "CXX_$lower" "AR_$lower" "BINDGEN_EXTRA_CLANG_ARGS_$lower" "CARGO_TARGET_${lower^^}_LINKER"
+}
+
 cross_env() {
   local target=$1 lower=${1//-/_} upper
   upper=${lower^^}

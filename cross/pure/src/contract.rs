@@ -1,0 +1,1 @@
+../../../src/contract.rs

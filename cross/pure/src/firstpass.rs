@@ -1,0 +1,1 @@
+../../../src/firstpass.rs

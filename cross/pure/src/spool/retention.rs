@@ -1,0 +1,1 @@
+../../../../src/spool/retention.rs

@@ -1,0 +1,1 @@
+../../../../src/upload/classify.rs
