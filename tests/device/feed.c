@@ -1,5 +1,6 @@
 /* A camera for v4l2loopback:   feed DEVICE WIDTH HEIGHT FRAMES_A_SECOND FILE.jpg...
  * Shows the JPEG files one after the other, over and over, until it is killed. */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
@@ -31,20 +32,12 @@ int main(int count, char **words)
 			.field = V4L2_FIELD_NONE,
 		},
 	};
-	int device = -1;
-	/* It is refused while somebody else has the device open to see whether it is a camera. */
-	for (int tries = 0; device < 0; tries++) {
-		device = open(words[1], O_RDWR);
-		if (device >= 0 && ioctl(device, VIDIOC_S_FMT, &format) == 0)
-			break;
-		perror(words[1]);
-		if (tries == 600)
-			return 1;
-		if (device >= 0)
-			close(device);
-		device = -1;
-		usleep(100000);
-	}
+	int device = open(words[1], O_RDWR);
+	if (device < 0)
+		fail(words[1]);
+	/* After an earlier feeder the device is a camera for good, and keeps that one's format. */
+	if (ioctl(device, VIDIOC_S_FMT, &format) < 0 && errno != EINVAL)
+		fail("VIDIOC_S_FMT");
 	for (int i = 0;; i++) {
 		const char *name = words[5 + i % (count - 5)];
 		FILE *file = fopen(name, "rb");

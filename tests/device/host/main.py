@@ -7,6 +7,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -47,8 +48,11 @@ def share_of(folder):
 def tools(share):
     """Packages, and what feeds the MJPEG camera: pedestrians on a street, as a webcam would show them."""
     into = share / "in"
-    for name, version in (("vedette.deb", None), ("vedette-next.deb", "99.0.0")):
-        subprocess.run([HERE / "package", into / name, *([version] if version else [])], check=True)
+    binary = os.environ.get("VEDETTE", TARGET / "debug/vedette")
+    for name, version in (("vedette.deb", []), ("vedette-next.deb", ["--version", "99.0.0-1"])):
+        made = subprocess.run([REPO / "tools/deb", "--binary", binary, "--out", into, *version],
+                              check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+        Path(made).rename(into / name)
     subprocess.run(["cc", "-O2", "-o", into / "feed", HERE / "feed.c"], check=True)
     clip = subprocess.run([REPO / "tools/footage", "vtest"], check=True, capture_output=True, text=True).stdout.strip()
     (into / "frames").mkdir()
@@ -146,6 +150,8 @@ class Run:
 
 
 def main():
+    # Stopped from outside, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = options()
     folder = TARGET / "device" / plan.name_of(chosen.names)
     run = None
