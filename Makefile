@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench soak rtsp device minimal-debian
+.PHONY: help demo chain test check doc bench soak rtsp deb deb-check deb-repro device minimal-debian
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -45,6 +45,19 @@ rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1
 	@tools/setup rtsp
 	@cargo build --locked --bin vedette
 	@tests/exec/rtsp $(RTSP)
+
+deb: ## the Debian package of this machine's architecture, its bill of materials and sums: target/packages
+	@tools/setup packages
+	@tools/deb
+
+deb-check: ## lintian, and the package installed, upgraded, removed and purged in a Debian of its own
+	@tools/setup packages
+	@cargo build --locked --bin vedette
+	@packages/check --binary target/debug/vedette
+
+deb-repro: ## the package built twice, in two places: the same bytes?
+	@tools/setup packages
+	@packages/repro
 
 device: ## a whole camera device in a virtual machine, each scenario; DEVICE="powercut --times 10" is a choice
 	@tools/setup device
