@@ -48,11 +48,7 @@ def share_of(folder):
 def tools(share):
     """Packages, and what feeds the MJPEG camera: pedestrians on a street, as a webcam would show them."""
     into = share / "in"
-    binary = os.environ.get("VEDETTE", TARGET / "debug/vedette")
-    for name, version in (("vedette.deb", []), ("vedette-next.deb", ["--version", "99.0.0-1"])):
-        made = subprocess.run([REPO / "tools/deb", "--binary", binary, "--out", into, *version],
-                              check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
-        Path(made).rename(into / name)
+    subprocess.run([HERE / "package", into / "vedette.deb"], check=True)
     subprocess.run(["cc", "-O2", "-o", into / "feed", HERE / "feed.c"], check=True)
     clip = subprocess.run([REPO / "tools/footage", "vtest"], check=True, capture_output=True, text=True).stdout.strip()
     (into / "frames").mkdir()
