@@ -1,6 +1,5 @@
 /* A camera for v4l2loopback:   feed DEVICE WIDTH HEIGHT FRAMES_A_SECOND FILE.jpg...
  * Shows the JPEG files one after the other, over and over, until it is killed. */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
@@ -35,9 +34,14 @@ int main(int count, char **words)
 	int device = open(words[1], O_RDWR);
 	if (device < 0)
 		fail(words[1]);
-	/* After an earlier feeder the device is a camera for good, and keeps that one's format. */
-	if (ioctl(device, VIDIOC_S_FMT, &format) < 0 && errno != EINVAL)
+	/* Asking what the device can do is what makes it take a feeder after an earlier one has gone. */
+	struct v4l2_capability can;
+	if (ioctl(device, VIDIOC_QUERYCAP, &can) < 0 || ioctl(device, VIDIOC_S_FMT, &format) < 0)
 		fail("VIDIOC_S_FMT");
+	/* The frames come by write(); this tells the device whose end is the end of its being a camera. */
+	int output = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	if (ioctl(device, VIDIOC_STREAMON, &output) < 0)
+		fail("VIDIOC_STREAMON");
 	for (int i = 0;; i++) {
 		const char *name = words[5 + i % (count - 5)];
 		FILE *file = fopen(name, "rb");
