@@ -31,20 +31,17 @@ int main(int count, char **words)
 			.field = V4L2_FIELD_NONE,
 		},
 	};
-	int device = -1;
-	/* It is refused while somebody else has the device open to see whether it is a camera. */
-	for (int tries = 0; device < 0; tries++) {
-		device = open(words[1], O_RDWR);
-		if (device >= 0 && ioctl(device, VIDIOC_S_FMT, &format) == 0)
-			break;
-		perror(words[1]);
-		if (tries == 600)
-			return 1;
-		if (device >= 0)
-			close(device);
-		device = -1;
-		usleep(100000);
-	}
+	int device = open(words[1], O_RDWR);
+	if (device < 0)
+		fail(words[1]);
+	/* Asking what the device can do is what makes it take a feeder after an earlier one has gone. */
+	struct v4l2_capability can;
+	if (ioctl(device, VIDIOC_QUERYCAP, &can) < 0 || ioctl(device, VIDIOC_S_FMT, &format) < 0)
+		fail("VIDIOC_S_FMT");
+	/* The frames come by write(); this tells the device whose end is the end of its being a camera. */
+	int output = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	if (ioctl(device, VIDIOC_STREAMON, &output) < 0)
+		fail("VIDIOC_STREAMON");
 	for (int i = 0;; i++) {
 		const char *name = words[5 + i % (count - 5)];
 		FILE *file = fopen(name, "rb");

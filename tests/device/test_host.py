@@ -5,8 +5,10 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "host"))
+import bars
 import plan
 import results
+from PIL import Image
 
 
 def steps(*names):
@@ -90,6 +92,31 @@ class Verdicts(unittest.TestCase):
         parts = results.by_label("boot\n[  1.0] device-test[2]: DEVICE scenario a a\nx\nDEVICE scenario b b\ny\n")
         self.assertEqual(parts["boot"], "boot\n")
         self.assertTrue(parts["a"].endswith("x\n") and parts["b"].endswith("y\n"))
+
+
+class Bars(unittest.TestCase):
+    @staticmethod
+    def picture(colours):
+        image = Image.new("RGB", (640, 480))
+        for n, colour in enumerate(colours):
+            image.paste(colour, (n * 80, 0, n * 80 + 80, 480))
+        return image
+
+    def test_bars_in_their_colours_are_well(self):
+        self.assertEqual(bars.verdict("yuyv", self.picture(bars.COLOURS)), (0, []))
+
+    def test_swapped_channels_are_seen(self):
+        swapped = [(b, g, r) for r, g, b in bars.COLOURS]
+        self.assertEqual(len(bars.verdict("bgr24", self.picture(swapped))[1]), 4)
+
+    def test_a_narrow_range_taken_for_a_full_one_is_seen(self):
+        narrow = [tuple(round(16 + c * 219 / 255) for c in colour) for colour in bars.COLOURS]
+        self.assertTrue(bars.verdict("yuyv", self.picture(narrow))[1])
+
+    def test_grey_formats_show_brightness(self):
+        grey = [(bars.brightness(c),) * 3 for c in bars.COLOURS]
+        self.assertEqual(bars.verdict("y10", self.picture(grey)), (0, []))
+        self.assertTrue(bars.verdict("yuyv", self.picture(grey))[1])
 
 
 if __name__ == "__main__":

@@ -128,3 +128,16 @@ class Asks:
             _, metadata = self.store.picture(key)
             wanted.discard(metadata.get("trigger-label"))
         return int(bool(wanted)), "missing: " + " ".join(sorted(wanted)) if wanted else ""
+
+    def do_formats(self, file):
+        """Formats of /dev/video0 that Vedette reads, by their names in a configuration; from `vedette devices --json`."""
+        cameras = json.loads((self.share / file).read_text())["cameras"]
+        names = [offer["format"] for camera in cameras if camera["node"] == "/dev/video0"
+                 for offer in camera["formats"] if offer["format"]]
+        return int(not names), "\n".join(dict.fromkeys(names))
+
+    def do_bars(self, label):
+        """Are the colour bars in their colours, in every picture of a scenario's directory?"""
+        import bars
+        well, lines = bars.report(self.share / label)
+        return int(not well), "\n".join(line for line in lines if not line.endswith("well")) or f"{len(lines)} pictures"
