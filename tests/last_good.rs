@@ -129,8 +129,14 @@ fn pictures_are_kept_without_a_destination_and_sent_once_a_drop_in_names_one() {
     let nowhere =
         good(dir).replace(&format!("[destination.dir]\npath = \"{}/store\"\n", dir.display()), "");
     assert!(!nowhere.contains("destination"));
-    fs::write(&file, nowhere.replace("[spool]", "[camera.street]\ninterval = \"100ms\"\n[spool]"))
-        .unwrap();
+    fs::write(
+        &file,
+        nowhere.replace(
+            "[spool]",
+            "[clock]\ntrust = \"always\"\n[camera.street]\ninterval = \"100ms\"\n[spool]",
+        ),
+    )
+    .unwrap();
     let mut agent = start(dir);
     let status = wait(dir, &mut agent, "pictures that wait", |s| s.ledger.queued >= 3);
     assert_eq!((status.ledger.stored, status.upload.in_flight), (0, 0));
@@ -187,7 +193,7 @@ fn what_0_1_0_left_on_a_device_is_taken_up() {
     assert!(status.ledger.holds && status.ledger.quarantined == 0, "{:?}", status.ledger);
     let spool: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.join("spool/spool.json")).unwrap()).unwrap();
-    assert_eq!(spool["uuid"], "7b42e1f9-e0bf-4292-ba82-085069335f76");
+    assert_eq!(spool["uuid"], "03af0e1a-933b-449c-b64b-597ee6715c02");
     stop(&mut agent);
 }
 
@@ -232,7 +238,9 @@ fn two_devices_with_one_spool_overwrite_nothing() {
     let config = |dir: &Path, more: &str| {
         let text = good(dir).replace(
             &format!("[destination.dir]\npath = \"{}/store\"\n", dir.display()),
-            &format!("[camera.street]\nmotion.enabled = false\n{more}\n"),
+            &format!(
+                "[clock]\ntrust = \"always\"\n[camera.street]\nmotion.enabled = false\n{more}\n"
+            ),
         );
         fs::write(dir.join("vedette.toml"), text).unwrap();
     };
