@@ -215,8 +215,8 @@ mod tests {
         ];
         assert_eq!(
             merged(&files, &Value::Null),
-            "\"odd key\" = true  # 1.toml:3\na.b.z = \"ä\"  # v.toml:6\n\
-             a.list = [{ k = \"v\" }]  # 1.toml:2\na.x = 1  # v.toml:2\na.y = 3  # 1.toml:1\n"
+            "a.b.z = \"ä\"  # v.toml:6\na.list = [{ k = \"v\" }]  # 1.toml:2\na.x = 1  # v.toml:2\n\
+             a.y = 3  # 1.toml:1\n\"odd key\" = true  # 1.toml:3\n"
         );
     }
 
