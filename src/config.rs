@@ -215,12 +215,7 @@ fn checked(sources: &Sources, context: &Context) -> Result<Config, ConfigErrors>
 /// # Errors
 /// The files cannot be read or are not TOML.
 pub fn merged(path: &Path) -> Result<String, ConfigErrors> {
-    let sources = source::read(path)?;
-    let mut errors = ConfigErrors::new(&sources);
-    match merge::tree(&sources, schema(), retired::RETIRED, &mut errors) {
-        Some((root, _)) => Ok(merge::lines(root.get_ref(), &sources)),
-        None => Err(errors),
-    }
+    merge::in_lines(&source::read(path)?)
 }
 
 /// `oneOf` of documented constants becomes a plain `enum`, as the other words of the file.

@@ -107,7 +107,7 @@ fn a_drop_in_may_name_another_alternative_and_one_file_may_not_name_two() {
     device.put("30.toml", format!("destination.dir.path = \"x\"\n{BUCKET}"));
     let errors = device.bad();
     assert_eq!(errors.errors.len(), 1, "{errors}");
-    assert!(errors.to_string().contains("`destination` has both `dir` and `s3`"), "{errors}");
+    assert!(errors.to_string().contains("`destination` has both `s3` and `dir`"), "{errors}");
     assert!(errors.errors[0].file.ends_with("30.toml"), "{errors}");
 }
 

@@ -1,5 +1,6 @@
 //! A broken configuration never stops capture: after one good start, the agent runs the last good one
-//! and says so, whatever the file has become.
+//! and says so, whatever the file has become. And what else a device may meet at its start: no destination
+//! yet, what an earlier version left, a disk that is a copy.
 
 #![cfg(test)]
 
@@ -128,8 +129,14 @@ fn pictures_are_kept_without_a_destination_and_sent_once_a_drop_in_names_one() {
     let nowhere =
         good(dir).replace(&format!("[destination.dir]\npath = \"{}/store\"\n", dir.display()), "");
     assert!(!nowhere.contains("destination"));
-    fs::write(&file, nowhere.replace("[spool]", "[camera.street]\ninterval = \"100ms\"\n[spool]"))
-        .unwrap();
+    fs::write(
+        &file,
+        nowhere.replace(
+            "[spool]",
+            "[clock]\ntrust = \"always\"\n[camera.street]\ninterval = \"100ms\"\n[spool]",
+        ),
+    )
+    .unwrap();
     let mut agent = start(dir);
     let status = wait(dir, &mut agent, "pictures that wait", |s| s.ledger.queued >= 3);
     assert_eq!((status.ledger.stored, status.upload.in_flight), (0, 0));
@@ -186,8 +193,98 @@ fn what_0_1_0_left_on_a_device_is_taken_up() {
     assert!(status.ledger.holds && status.ledger.quarantined == 0, "{:?}", status.ledger);
     let spool: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.join("spool/spool.json")).unwrap()).unwrap();
-    assert_eq!(spool["uuid"], "7b42e1f9-e0bf-4292-ba82-085069335f76");
+    assert_eq!(spool["uuid"], "03af0e1a-933b-449c-b64b-597ee6715c02");
     stop(&mut agent);
+}
+
+#[test]
+fn a_copied_disk_is_told_until_the_device_gets_an_id_of_its_own() {
+    let here = vedette::identity::resolve(Some("x"), None, Path::new("/"), &Default::default());
+    if here.fingerprint.is_empty() {
+        println!("SKIPPED: no number of this machine's hardware can be read");
+        return;
+    }
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    let numbers: Vec<_> = here.fingerprint.keys().map(|k| format!("{k:?}: [\"0\"]")).collect();
+    let pin = format!(
+        "{{\"device\": \"gate-1\", \"source\": \"serial\", \"fingerprint\": {{{}}}}}",
+        numbers.join(", ")
+    );
+    fs::create_dir(dir.join("state")).unwrap();
+    fs::write(dir.join("state/identity.json"), &pin).unwrap();
+    fs::create_dir(dir.join("store")).unwrap();
+    fs::write(dir.join("vedette.toml"), good(dir)).unwrap();
+    for _ in 0..2 {
+        let mut agent = start(dir);
+        let status = wait(dir, &mut agent, "the copy runs", |s| s.cameras["street"].frames > 0);
+        let [alarm] = status.alarms.as_slice() else { panic!("{:?}", status.alarms) };
+        assert_eq!((status.device.as_str(), alarm.name.as_str()), ("gate-1", "cloned"));
+        assert!(alarm.text.contains("identity.json"), "{alarm:?}");
+        stop(&mut agent);
+    }
+    fs::write(dir.join("vedette.toml"), good(dir) + "[device]\nid = \"gate-2\"\n").unwrap();
+    let mut agent = start(dir);
+    let status = wait(dir, &mut agent, "its own id", |s| s.cameras["street"].frames > 0);
+    assert!(status.alarms.is_empty() && status.device == "gate-2", "{:?}", status.alarms);
+    stop(&mut agent);
+}
+
+#[test]
+fn two_devices_with_one_spool_overwrite_nothing() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let [original, copy] = dirs.each_ref().map(|d| d.path());
+    let store = original.join("store");
+    let config = |dir: &Path, more: &str| {
+        let text = good(dir).replace(
+            &format!("[destination.dir]\npath = \"{}/store\"\n", dir.display()),
+            &format!(
+                "[clock]\ntrust = \"always\"\n[camera.street]\nmotion.enabled = false\n{more}\n"
+            ),
+        );
+        fs::write(dir.join("vedette.toml"), text).unwrap();
+    };
+    config(original, "interval = \"100ms\"");
+    let mut agent = start(original);
+    wait(original, &mut agent, "pictures that wait", |s| s.ledger.queued >= 3);
+    stop(&mut agent);
+    for part in ["spool", "state"] {
+        let copied = Command::new("cp").arg("-r").arg(original.join(part)).arg(copy).status();
+        assert!(copied.unwrap().success());
+    }
+
+    fs::create_dir(&store).unwrap();
+    let send = |dir: &Path| {
+        config(dir, &format!("[destination.dir]\npath = \"{}\"", store.display()));
+        let mut agent = start(dir);
+        let status = wait(dir, &mut agent, "all are stored", |s| {
+            s.ledger.kept > 0 && s.ledger.stored == s.ledger.kept
+        });
+        assert!(status.ledger.holds, "{:?}", status.ledger);
+        stop(&mut agent);
+        status.ledger.stored
+    };
+    let sent = send(original);
+    let before = objects(&store);
+    assert_eq!(before.len() as u64, sent);
+    assert_eq!(send(copy), sent, "the copy's pictures count as stored");
+    assert_eq!(objects(&store), before, "and none was written again");
+}
+
+/// Every picture below a directory, and which file it is.
+fn objects(dir: &Path) -> Vec<(PathBuf, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() {
+            all.extend(objects(&path));
+        } else if path.extension().is_some_and(|e| e == "jpg") {
+            all.push((path, entry.metadata().unwrap().ino()));
+        }
+    }
+    all.sort();
+    all
 }
 
 #[test]

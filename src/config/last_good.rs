@@ -8,7 +8,8 @@
 //! Upgrades: when another version of Vedette writes its first one, what it finds is kept as
 //! `last-good.previous.toml`. So a version that comes back finds what it ran well with, although the newer
 //! one's has keys that it does not know; both are tried, the newer one first. A version that knows neither
-//! wholly runs what it understands (`salvage`). A snapshot without a version or file lines, as 0.1.0's
+//! wholly runs what it understands (`salvage`). The one before is passed over where the newer one says
+//! anything else about masks: it would show what was masked since. A snapshot without a version or file lines, as 0.1.0's
 //! first builds wrote it, is read as ever.
 
 use std::fmt::Write as _;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use super::source::{self, Sources};
 use super::validate::{self, Files};
 use super::{Config, ConfigErrors, Context};
+use super::{merge, salvage};
 use crate::identity::replace_file;
 
 /// Name of the snapshot in the state directory.
@@ -127,7 +129,12 @@ fn last_good(path: &Path, context: &Context, errors: &ConfigErrors) -> Option<Lo
         // Named after the original files, so that relative paths mean what they meant.
         Some((snapshot, read(&String::from_utf8(bytes).ok()?, path)?))
     };
-    let all: Vec<_> = [FILE, PREVIOUS].into_iter().filter_map(read).collect();
+    let mut all: Vec<_> = [FILE, PREVIOUS].into_iter().filter_map(read).collect();
+    if let [(_, newer), (_, before)] = all.as_slice()
+        && masks(newer) != masks(before)
+    {
+        all.pop();
+    }
     let tries = [Files::MayBeMissing, Files::Salvage].into_iter();
     let mut tries = tries.flat_map(|files| all.iter().map(move |one| (files, one)));
     tries.find_map(|(files, (snapshot, sources))| {
@@ -136,6 +143,12 @@ fn last_good(path: &Path, context: &Context, errors: &ConfigErrors) -> Option<Lo
         let warning = Some(LastGood { errors: errors.clone(), snapshot, missing });
         Some(Loaded { config: checked.config, warning, sources: sources.clone() })
     })
+}
+
+/// What these files say about masks; `None` when they are not TOML.
+fn masks(sources: &Sources) -> Option<Vec<String>> {
+    let lines = merge::in_lines(sources).ok()?;
+    Some(salvage::private(&lines).into_iter().map(str::to_owned).collect())
 }
 
 /// The snapshot of these files.
@@ -245,6 +258,20 @@ mod tests {
         let warning = loaded.warning.unwrap();
         assert!(warning.snapshot.ends_with(PREVIOUS) && warning.missing.is_empty(), "{warning}");
         assert!(format!("{:?}", loaded.config.cameras[0].source).contains("seed: 7"));
+    }
+
+    #[test]
+    fn one_that_would_show_what_was_masked_since_is_passed_over() {
+        let device = Device::new();
+        device.start_as("0.1.0", SMALL);
+        device.start_as("0.1.1", &SMALL.replace('7', "8"));
+        let mask = "[[camera.a.mask]]\npoints = [[0, 0], [1, 0], [0, 1]]\n";
+        device.newer(&format!("camera.a.dream = true\ncamera.a.scene.seed = 9\n{mask}"));
+        let loaded = load(&device.file(), &device.context()).unwrap();
+        let warning = loaded.warning.unwrap();
+        assert!(warning.snapshot.ends_with(FILE), "{warning}");
+        assert_eq!(loaded.config.cameras[0].profile.masks.len(), 1);
+        assert_eq!(warning.missing.len(), 1, "{warning}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-use super::errors::{ConfigErrors, blotted};
+use super::errors::{ConfigErrors, MOST, blotted};
 use super::retired::{self, Retired};
 use super::source::{Sources, shifted};
 
@@ -28,7 +28,8 @@ pub(crate) fn tree<'s>(
     let (mut merged, mut notes) = (DeTable::new(), Vec::new());
     for file in sources.files() {
         let (root, syntax) = DeTable::parse_recoverable(&file.text);
-        for error in &syntax {
+        // Of a flood only the first ones: the rest follows from them.
+        for error in syntax.iter().take(MOST) {
             let span = error.span().map(|span| shifted(&span, file.start));
             errors.push_first_of_line(span, error.message(), syntax_help(error.message()));
         }
@@ -50,9 +51,18 @@ pub(crate) struct Note {
     pub(crate) what: String,
 }
 
+/// The files together as TOML, a line a value with the file and line that it comes from behind it.
+pub(crate) fn in_lines(sources: &Sources) -> Result<String, ConfigErrors> {
+    let mut errors = ConfigErrors::new(sources);
+    match tree(sources, super::schema(), retired::RETIRED, &mut errors) {
+        Some((root, _)) => Ok(lines(root.get_ref(), sources)),
+        None => Err(errors),
+    }
+}
+
 /// The tree as TOML, a line a value with the file and line that it comes from behind it. What looks like a
 /// secret is blotted.
-pub(crate) fn lines(root: &DeTable<'_>, sources: &Sources) -> String {
+fn lines(root: &DeTable<'_>, sources: &Sources) -> String {
     let mut out = String::new();
     table_lines(root, "", sources, &mut out);
     out
@@ -205,8 +215,8 @@ mod tests {
         ];
         assert_eq!(
             merged(&files, &Value::Null),
-            "\"odd key\" = true  # 1.toml:3\na.b.z = \"ä\"  # v.toml:6\n\
-             a.list = [{ k = \"v\" }]  # 1.toml:2\na.x = 1  # v.toml:2\na.y = 3  # 1.toml:1\n"
+            "a.b.z = \"ä\"  # v.toml:6\na.list = [{ k = \"v\" }]  # 1.toml:2\na.x = 1  # v.toml:2\n\
+             a.y = 3  # 1.toml:1\n\"odd key\" = true  # 1.toml:3\n"
         );
     }
 

@@ -29,6 +29,20 @@ pub(crate) fn without(mut sound: Value, errors: &[ConfigError]) -> Option<Value>
     Some(sound)
 }
 
+/// What a configuration says about what nobody may see, a line a value.
+pub(crate) fn private(lines: &str) -> Vec<&str> {
+    let key_and_value = lines.lines().filter_map(|line| Some(line.rsplit_once("  # ")?.0));
+    let about = |line: &&str| {
+        let key = line.split_once(" = ").map_or(*line, |(key, _)| key);
+        key.split('.').any(is_private)
+    };
+    key_and_value.filter(about).collect()
+}
+
+fn is_private(name: &str) -> bool {
+    PRIVACY.iter().any(|word| name.to_lowercase().contains(word))
+}
+
 /// `camera.front.mask[0].points` as `camera`, `front`, `mask`: arrays are taken whole.
 fn segments(key: &str) -> Vec<&str> {
     let (whole, _) = key.split_once('[').unwrap_or((key, ""));
@@ -36,13 +50,12 @@ fn segments(key: &str) -> Vec<&str> {
 }
 
 fn leave_out(sound: &mut Value, path: &[&str]) -> Option<()> {
-    let private = |name: &&str| PRIVACY.iter().any(|word| name.to_lowercase().contains(word));
     match path {
         [section, ..] if WHOLE.contains(section) => remove(sound, &[section]),
-        ["camera", name, rest @ ..] if rest.iter().any(|n| private(n)) => {
+        ["camera", name, rest @ ..] if rest.iter().any(|n| is_private(n)) => {
             remove(sound, &["camera", name]);
         }
-        _ if path.iter().any(|n| private(n)) => return None,
+        _ if path.iter().any(|n| is_private(n)) => return None,
         _ => remove(sound, path),
     }
     Some(())

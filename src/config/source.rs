@@ -5,8 +5,9 @@
 //! the rest needs to know nothing of several files, a place is a byte of all texts laid end to end
 //! ([`Sources::whole`]), and [`Sources::locate`] tells which file that is.
 //!
-//! - Hidden files and what editors and package managers leave behind (`x.toml~`, `x.toml.dpkg-dist`) are
-//!   passed over in silence, every other name with a note: a drop-in that is not read must not be a riddle.
+//! - Hidden files, what editors and package managers leave behind (`x.toml~`, `x.toml.dpkg-dist`) and files
+//!   with keys are passed over in silence; what looks like a drop-in and is none (`x.conf`) with a note: one
+//!   that is not read must not be a riddle.
 //! - Whatever cannot be read is an error, never a part left out: half a configuration may send pictures to
 //!   the wrong place.
 //! - Bounded: at most [`MAX_DROP_INS`], 1 MiB in all; only regular files are opened for reading, so a pipe
@@ -187,10 +188,19 @@ fn judge(name: Option<&str>) -> Judged {
     match name {
         Some(name) if name.starts_with(['.', '#']) => Judged::PassedOver,
         Some(name) if LEFTOVERS.iter().any(|end| name.ends_with(end)) => Judged::PassedOver,
-        Some(name) if !name.ends_with(".toml") => Judged::Noted,
+        Some(name) if !name.ends_with(".toml") => match meant(name) {
+            true => Judged::Noted,
+            false => Judged::PassedOver,
+        },
         Some(name) if name.bytes().all(plain) => Judged::Read,
         _ => Judged::Wrong,
     }
+}
+
+/// Does a name look as if somebody meant a drop-in? Files with keys may lie here too.
+fn meant(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains(".toml") || [".conf", ".cfg", ".tml"].iter().any(|end| name.ends_with(end))
 }
 
 /// The text of one file, and what is left of the room for all.
@@ -246,7 +256,10 @@ mod tests {
         {
             assert_eq!(judge(Some(name)), Judged::PassedOver, "{name}");
         }
-        assert_eq!(judge(Some("10-store.conf")), Judged::Noted);
+        for name in ["10-store.conf", "10-store.TOML", "10-store.toml.disabled"] {
+            assert_eq!(judge(Some(name)), Judged::Noted, "{name}");
+        }
+        assert_eq!(judge(Some("store.credentials")), Judged::PassedOver);
         assert_eq!(judge(Some("10-store_b.v2.toml")), Judged::Read);
         assert_eq!(judge(Some("ten store.toml")), Judged::Wrong);
         assert_eq!(judge(None), Judged::Wrong);

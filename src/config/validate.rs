@@ -138,6 +138,8 @@ impl Check<'_> {
             }
             let config = self.tables(sound.clone(), identity.clone());
             if self.errors.is_empty() {
+                self.missing.sort();
+                self.missing.dedup(); // told in each round
                 return config.filter(|config| !config.cameras.is_empty());
             }
         }
