@@ -198,6 +198,18 @@ pub fn check(path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
     parse(&read(path)?, path, context)
 }
 
+/// As [`check`], but credentials, certificates and CA files that cannot be read are only noted, in words:
+/// to look at the rest of a configuration of which only they are missing.
+///
+/// # Errors
+/// Every other mistake.
+pub fn check_without_files(
+    path: &Path,
+    context: &Context,
+) -> Result<(Config, Vec<String>), ConfigErrors> {
+    validate::config(&read(path)?, path, context, validate::Files::MayBeMissing)
+}
+
 /// The text of the file.
 fn read(path: &Path) -> Result<String, ConfigErrors> {
     use std::io::Read;

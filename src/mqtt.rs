@@ -12,11 +12,13 @@
 //!
 //! Reading order: `session` is one connection and the only place that knows the MQTT library, `line`
 //! makes one after the other, `fault` says how long to wait and what is wrong, `window` is what a pump
-//! has in flight; `retained`, `outbox` and `stored` are the pumps, `run` puts them together.
+//! has in flight; `retained`, `outbox` and `stored` are the pumps, `run` puts them together; `probe` is one
+//! look at the broker by another client.
 
 mod fault;
 mod line;
 mod outbox;
+pub mod probe;
 mod retained;
 mod run;
 mod session;

@@ -192,7 +192,7 @@ fn excerpt(text: &str) -> String {
 
 /// The text with whatever looks like a written-out secret replaced by stars, byte for byte, so that
 /// spans still fit. Works on lines, because it must also work on text that is not TOML at all.
-fn blotted(text: &str) -> String {
+pub(crate) fn blotted(text: &str) -> String {
     let mut open: Option<&str> = None;
     let mut blot = |line: &str| {
         if let Some(quotes) = open {
