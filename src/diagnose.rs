@@ -93,9 +93,9 @@ fn tail(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
-    let cut = text.ceil_char_boundary(text.len() - most);
-    let line = text[cut..].find('\n').map_or(text.len(), |n| cut + n + 1);
-    &text[line..]
+    let from = text.len() - most;
+    let mut lines = text.match_indices('\n').map(|(at, end)| at + end.len());
+    lines.find(|at| *at >= from).map_or("", |at| &text[at..])
 }
 
 fn readme(name: &str, parts: &[Part]) -> String {

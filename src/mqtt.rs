@@ -75,7 +75,11 @@ impl Settings {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.broker.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
+            // Of a scheme that the URL library does not know, an IPv4 address is a name to it.
+            Some(url::Host::Domain(name)) => {
+                let address = name.parse::<std::net::Ipv4Addr>();
+                name == "localhost" || address.is_ok_and(|a| a.is_loopback())
+            }
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
             None => false,

@@ -149,13 +149,13 @@ fn looks(secret: &str) -> [String; 4] {
 fn without_private_keys(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("-----BEGIN ") {
-        let head = &rest[at..rest.len().min(rest.floor_char_boundary(at + 80))];
-        let Some(_) = head.find("PRIVATE KEY-----") else {
+        let line = rest[at..].lines().next().unwrap_or_default();
+        if !line.contains("PRIVATE KEY-----") {
             let (before, behind) = rest.split_at(at + 11);
             out.push_str(before);
             rest = behind;
             continue;
-        };
+        }
         out.push_str(&rest[..at]);
         out.push_str("(a private key)");
         let end = rest[at..].find("-----END ").map(|end| at + end + 9);

@@ -190,7 +190,7 @@ fn unreachable(server: &Server, error: &std::io::Error, proxies: &[String]) -> F
     let Server { who, key, host, port, .. } = server;
     let proxy = match proxies {
         [] => String::new(),
-        [names @ ..] => format!(
+        names => format!(
             " This network seems to want a proxy ({}); vedette uses none: let {host} port {port} through.",
             names.join(", ")
         ),

@@ -27,9 +27,8 @@ pub(super) fn examine(
         Ok(config) => {
             let mut found = vec![Finding::ok(Check::Config, path.display().to_string())];
             let costs = cost(&config, Assumptions::default());
-            let look = |text| {
-                Finding::warning(Check::Config, text, "`vedette check` shows what it costs.")
-            };
+            // These say themselves what helps.
+            let look = |text| Finding { help: None, ..Finding::warning(Check::Config, text, "") };
             found.extend(warnings(&config, &costs).into_iter().map(look));
             found.extend(cloned(&config, context));
             (found, Some(config))
@@ -85,6 +84,11 @@ fn finding(file: &Path, error: &ConfigError, unit: Option<&Unit>, who: &str) -> 
         line => format!("{}:{line}", file.display()),
     };
     let text = format!("{place}: {}", error.what);
+    if error.what.starts_with("cannot read the configuration: Permission denied") {
+        let help =
+            format!("Let {who} read it, it holds no secret: `chmod 0644 {}`.", file.display());
+        return Finding::wrong(Check::Config, text, help);
+    }
     let Some(denied) = denied(&error.what) else {
         return Finding::wrong(Check::Config, text, sentence(&error.help));
     };
