@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_keeps_its_newest_whole_lines() {
         assert_eq!(tail("one\ntwo\nthree\n", 100), "one\ntwo\nthree\n");
-        assert_eq!(tail("one\ntwo\nthree\n", 11), "three\n");
+        assert_eq!(tail("one\ntwo\nthree\n", 11), "two\nthree\n");
+        assert_eq!(tail("one\ntwo\nthree\n", 9), "three\n");
         assert_eq!(tail("é\né\n", 4), "é\n");
         assert_eq!(tail("endless", 3), "");
     }

@@ -35,7 +35,7 @@ mod user;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -49,6 +49,9 @@ use crate::upload::DestinationSettings;
 
 /// Nothing is waited for any longer.
 pub const WHOLE: Duration = Duration::from_secs(60);
+
+/// For the configuration and the files it names.
+const READ: Duration = Duration::from_secs(8);
 
 /// Where nobody knows which socket is the agent's.
 const SOCKET: &str = "/run/vedette/control.sock";
@@ -73,6 +76,7 @@ pub struct Asked {
 /// # Errors
 /// Only that the runtime cannot be made.
 pub fn run(asked: Asked) -> std::io::Result<Report> {
+    let until = Instant::now() + WHOLE;
     (asked.progress)("systemd");
     let unit = service::ask(&asked.unit);
     let mut wanted = unit.as_ref().map(Unit::wanted).unwrap_or_default();
@@ -84,7 +88,7 @@ pub fn run(asked: Asked) -> std::io::Result<Report> {
         .enable_all()
         .max_blocking_threads(16)
         .build()?;
-    let patient = Patient { asked, unit, who };
+    let patient = Patient { asked, unit, who, until };
     let (device, mut findings) = runtime.block_on(patient.look());
     // A thread may be stuck in a driver or in DNS: it is not waited for.
     runtime.shutdown_background();
@@ -104,6 +108,8 @@ struct Patient {
     asked: Asked,
     unit: Result<Unit, String>,
     who: String,
+    /// Nothing is waited for any longer.
+    until: Instant,
 }
 
 impl Patient {
@@ -114,10 +120,17 @@ impl Patient {
         if self.asked.context.credentials_dir.is_none() && credentials.is_dir() {
             self.asked.context.credentials_dir = Some(credentials);
         }
-        let unit = self.unit.as_ref().ok();
-        let Asked { config: path, context, progress, .. } = &self.asked;
+        let progress = self.asked.progress;
         progress("the configuration");
-        let (mut findings, config) = setup::examine(path, context, unit, &self.who);
+        let (asked, unit, who) = (self.asked.clone(), self.unit.clone().ok(), self.who.clone());
+        let examined = within(READ, move || {
+            setup::examine(&asked.config, &asked.context, unit.as_ref(), &who)
+        });
+        let (mut findings, config) = examined.await.unwrap_or_else(|| {
+            let text =
+                format!("{} is not read within {} s", self.asked.config.display(), READ.as_secs());
+            (vec![Finding::wrong(Check::Config, text, "A disk that hangs: `dmesg`.")], None)
+        });
         progress("the agent");
         let socket = config.as_ref().map_or_else(|| SOCKET.into(), |c| c.control_socket.clone());
         let agent = Agent::ask(socket.clone()).await;
@@ -168,7 +181,7 @@ impl Patient {
         if config.mqtt.is_some() {
             steps.spawn(the_broker(Arc::clone(&config), agent, keeper, proxies));
         }
-        let until = tokio::time::Instant::now() + WHOLE;
+        let until = tokio::time::Instant::from_std(self.until);
         loop {
             match tokio::time::timeout_at(until, steps.join_next()).await {
                 Ok(Some(Ok(found))) => findings.extend(found),

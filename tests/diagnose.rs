@@ -74,6 +74,7 @@ fn plant(dir: &Path) {
         format!("camera says rtsp://me:{}@cam/1 --pw {}", SECRETS[4], SECRETS[5]),
         key.clone(),
         format!("another file says {}", SECRETS[13]),
+        format!("earlier somebody wrote {} into the file", SECRETS[11]),
     ];
     let lines: String = messages
         .iter()

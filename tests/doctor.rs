@@ -454,38 +454,35 @@ fn a_spool_that_may_not_be_written_is_told_as_the_service_sees_it() {
 
 #[test]
 fn what_a_broker_refuses_is_told_with_whose_matter_it_is() {
-    let user = Some(("cam1".to_owned(), "right".to_owned()));
-    let broker = Mosquitto::start(&Setup { user, ..Setup::default() });
-    let bench = Bench::new(&directory(STREET));
-    let config = fs::read_to_string(bench.path("vedette.toml")).unwrap()
-        + &format!(
+    let bench = |password: &str, acl: &str| {
+        let user = Some(("cam1".to_owned(), "right".to_owned()));
+        let acl = Some(format!("user cam1\n{acl}"));
+        let broker = Mosquitto::start(&Setup { user, acl, ..Setup::default() });
+        let bench = Bench::new(&directory(STREET));
+        let config = fs::read_to_string(bench.path("vedette.toml")).unwrap();
+        let mqtt = format!(
             "[mqtt]\nbroker = \"mqtt://127.0.0.1:{}\"\nusername = \"cam1\"\npassword_file = \"pw\"\n",
             broker.port
         );
-    fs::write(bench.path("vedette.toml"), config).unwrap();
-    fs::write(bench.path("pw"), "wrong-HUSH\n").unwrap();
-    let examined = bench.doctor();
+        fs::write(bench.path("vedette.toml"), config + &mqtt).unwrap();
+        fs::write(bench.path("pw"), format!("{password}\n")).unwrap();
+        let examined = bench.doctor();
+        assert!(!examined.report.render(false).contains("HUSH"));
+        examined
+    };
+    let (hear, say) = ("topic read vedette/v1/cam1/cmd/#\n", "topic write vedette/v1/cam1/#\n");
+    let both = format!("{hear}{say}");
+    let examined = bench("wrong-HUSH", &both);
     examined.cause(
         Check::Broker,
         "does not let us in",
         "Check `username` (cam1) and the password in",
     );
-    assert!(!examined.report.render(false).contains("HUSH"));
-
-    fs::write(bench.path("pw"), "right\n").unwrap();
-    bench.doctor().ok(Check::Broker);
-    broker.set_acl("user cam1\ntopic read vedette/v1/cam1/cmd/#\n");
-    bench.doctor().cause(
-        Check::Broker,
-        "published to vedette/v1/cam1/doctor is refused",
-        "access list",
-    );
-    broker.set_acl("user cam1\ntopic write vedette/v1/cam1/#\n");
-    bench.doctor().cause(
-        Check::Broker,
-        "the subscription to vedette/v1/cam1/cmd/+ is refused",
-        "access list",
-    );
+    bench("right", &both).ok(Check::Broker);
+    let refused = "published to vedette/v1/cam1/doctor is refused";
+    bench("right", hear).cause(Check::Broker, refused, "access list");
+    let refused = "the subscription to vedette/v1/cam1/cmd/+ is refused";
+    bench("right", say).cause(Check::Broker, refused, "access list");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::Asked;
 use crate::camera::Source;
 use crate::camera::exec::Redactor;
 use crate::config::Config;
+use crate::config::errors::is_secret;
 use crate::upload::DestinationSettings;
 
 /// What stands for a secret.
@@ -41,12 +42,19 @@ pub(super) struct Scrubber(Redactor);
 impl Scrubber {
     /// Reads every file that may hold a secret.
     pub(super) fn new(asked: &Asked, config: Option<&Config>) -> Self {
-        let commands =
-            config.into_iter().flat_map(|c| &c.cameras).filter_map(|c| match &c.source {
-                Source::Exec(exec) => Some(exec.command.as_slice()),
-                _ => None,
-            });
+        let mut commands: Vec<Vec<String>> = Vec::new();
+        for camera in config.into_iter().flat_map(|c| &c.cameras) {
+            if let Source::Exec(exec) = &camera.source {
+                commands.push(exec.command.clone());
+            }
+        }
         let mut secrets = Vec::new();
+        for file in [&asked.config, &asked.context.state_dir.join("last-good.toml")] {
+            let text = String::from_utf8_lossy(&bytes_of(file)).into_owned();
+            secrets.extend(written_out(&text));
+            // A broken file is read by nobody else: whatever stands in quotes may be a command.
+            commands.push(quoted(&text));
+        }
         for file in files(asked, config) {
             secrets.extend(of_file(&file));
         }
@@ -55,7 +63,7 @@ impl Scrubber {
             secrets.push(s3.secret_key.0.clone());
             secrets.extend(s3.session_token.iter().map(|token| token.0.clone()));
         }
-        Self::of(commands, secrets)
+        Self::of(commands.iter().map(Vec::as_slice), secrets)
     }
 
     fn of<'c>(commands: impl Iterator<Item = &'c [String]>, secrets: Vec<String>) -> Self {
@@ -106,13 +114,39 @@ fn files(asked: &Asked, config: Option<&Config>) -> Vec<PathBuf> {
     files
 }
 
+/// The beginning of a file; nothing where it cannot be read.
+fn bytes_of(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match fs::File::open(path).and_then(|f| f.take(MOST).read_to_end(&mut bytes)) {
+        Ok(_) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Secrets that somebody wrote into a configuration by mistake.
+fn written_out(text: &str) -> Vec<String> {
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let secret = pairs.filter(|(key, _)| is_secret(key.trim().trim_matches(['"', '\''])));
+    secret.flat_map(|(_, value)| quoted(value)).collect()
+}
+
+/// All that stands in quotes on one line, in order.
+fn quoted(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for mut rest in text.lines() {
+        while let Some(at) = rest.find(['"', '\'']) {
+            let (quote, behind) = rest[at..].split_at(1);
+            let Some((inner, left)) = behind.split_once(quote) else { break };
+            found.push(inner.to_owned());
+            rest = left;
+        }
+    }
+    found
+}
+
 /// Every line of a file, and what stands behind `=` in it.
 fn of_file(path: &Path) -> Vec<String> {
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|f| f.take(MOST).read_to_end(&mut bytes));
-    if read.is_err() {
-        return Vec::new();
-    }
+    let bytes = bytes_of(path);
     let text = String::from_utf8_lossy(&bytes);
     let mut secrets = Vec::new();
     for line in text.lines().map(str::trim) {

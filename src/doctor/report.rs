@@ -310,7 +310,8 @@ mod tests {
         fn no_text_breaks_the_lines(text in "[a-z\u{1b}é ]{0,300}", help in "\\PC{0,200}") {
             let report = report(vec![Finding::wrong(Check::Store, text, help)]);
             for line in report.render(false).lines() {
-                prop_assert!(!line.contains('\u{1b}'));
+                let escaped = line.contains('\u{1b}');
+                prop_assert!(!escaped, "{}", line);
                 let one_word = line.split_whitespace().count() <= 3;
                 prop_assert!(line.chars().count() <= WIDTH || one_word, "{}", line);
             }

@@ -93,9 +93,12 @@ fn finding(file: &Path, error: &ConfigError, unit: Option<&Unit>, who: &str) -> 
         return Finding::wrong(Check::Config, text, sentence(&error.help));
     };
     let name = denied.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if let Some(unit) = unit.filter(|unit| unit.hands_over(name) && !unit.is_active()) {
-        let why =
-            format!("systemd hands {name} to {} when it starts, and it does not run", unit.name);
+    if let Some(unit) = unit.filter(|unit| unit.hands_over(name)) {
+        let why = match unit.is_active() {
+            true => "the copy it has cannot be read by this user",
+            false => "it does not run",
+        };
+        let why = format!("systemd hands {name} to {} when it starts, and {why}", unit.name);
         return Finding::untried(Check::Config, why);
     }
     let shown = denied.display();
