@@ -105,6 +105,10 @@ fn plant(dir: &Path) {
         "systemd-analyze",
         "echo; echo '→ Overall exposure level for vedette.service: 1.2 OK'",
     );
+    plant_last_good(dir);
+}
+
+fn plant_last_good(dir: &Path) {
     fs::create_dir_all(dir.join("state")).unwrap();
     fs::write(dir.join("state/last-good.toml"), format!("secret_key = \"{}\"\n", SECRETS[11]))
         .unwrap();
@@ -182,6 +186,7 @@ fn no_secret_comes_out_wherever_it_was_planted() {
     fs::write(dir.join("store.credentials"), keys).unwrap();
     device.start(None);
     device.wait("a camera", |s| s.cameras["street"].state == "streaming");
+    plant_last_good(&dir); // the start wrote its own
 
     let output = vedette(&dir, &["diagnose", "--output", "x.tar.gz", "--upload"]);
     device.kill(rustix::process::Signal::KILL);
@@ -228,6 +233,11 @@ fn a_broken_configuration_and_an_endless_log_make_a_small_archive_without_secret
     let bytes = fs::read(dir.join("x.tar.gz")).unwrap();
     assert!(bytes.len() < 5_000_000, "{}", bytes.len());
     let files = unpack(&bytes);
+    let all: usize = files.values().map(String::len).sum();
+    assert!(
+        (4_000_000..4_300_000).contains(&all),
+        "the log fills what is left, and no more: {all}"
+    );
     for (name, text) in &files {
         no_secret(name, text.as_bytes());
     }

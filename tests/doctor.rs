@@ -20,6 +20,7 @@ mod scripted_http;
 mod seaweed;
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use device::Device;
+use mosquitto::mqtt_client::{packet, read_packet};
 use mosquitto::{Mosquitto, Setup, authority};
 use rustix::process::Signal;
 use scripted_http::{Server, Step};
@@ -470,8 +472,8 @@ fn what_a_broker_refuses_is_told_with_whose_matter_it_is() {
         assert!(!examined.report.render(false).contains("HUSH"));
         examined
     };
-    let (hear, say) = ("topic read vedette/v1/cam1/cmd/#\n", "topic write vedette/v1/cam1/#\n");
-    let both = format!("{hear}{say}");
+    let hear = "topic read vedette/v1/cam1/cmd/#\n";
+    let both = format!("{hear}topic write vedette/v1/cam1/#\n");
     let examined = bench("wrong-HUSH", &both);
     examined.cause(
         Check::Broker,
@@ -481,8 +483,28 @@ fn what_a_broker_refuses_is_told_with_whose_matter_it_is() {
     bench("right", &both).ok(Check::Broker);
     let refused = "published to vedette/v1/cam1/doctor is refused";
     bench("right", hear).cause(Check::Broker, refused, "access list");
-    let refused = "the subscription to vedette/v1/cam1/cmd/+ is refused";
-    bench("right", say).cause(Check::Broker, refused, "access list");
+}
+
+/// mosquitto's access list refuses no subscription, it only delivers nothing; others say so.
+#[test]
+fn a_broker_that_refuses_the_subscription_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            while let Ok((kind, body)) = read_packet(&mut stream) {
+                let answer = match kind >> 4 {
+                    1 => packet(0x20, &[0, 0, 0]),
+                    8 => packet(0x90, &[body[0], body[1], 0, 0x87]),
+                    _ => continue,
+                };
+                stream.write_all(&answer).unwrap();
+            }
+        }
+    });
+    let mqtt = format!("[mqtt]\nbroker = \"mqtt://127.0.0.1:{port}\"\n");
+    let refused = "the subscription to vedette/v1/cam1/cmd/+ is refused: ";
+    Bench::new(&(directory(STREET) + &mqtt)).doctor().cause(Check::Broker, refused, "access list");
 }
 
 #[test]
@@ -563,7 +585,7 @@ fn an_agent_that_does_not_run_is_told_with_why_systemd_ended_it() {
         "without an agent it is opened"
     );
     bench.unit("LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nResult=watchdog\nNRestarts=4\n");
-    bench.doctor().cause(Check::Service, "watchdog", "journalctl");
+    bench.doctor().cause(Check::Service, "past its deadline", "journalctl");
     bench.unit("LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=78\n");
     bench.doctor().cause(Check::Service, "exit 78", "vedette check");
 }
