@@ -8,6 +8,8 @@ mod check;
 mod contact_sheet;
 mod demo;
 mod devices;
+mod diagnose;
+mod doctor;
 mod run;
 mod snap;
 mod status;
@@ -42,6 +44,10 @@ enum Command {
     Snap(snap::Options),
     /// Show what the running agent does.
     Status(status::Options),
+    /// Try everything a picture needs on its way, and say what is wrong and what to do.
+    Doctor(doctor::Options),
+    /// Pack what support needs into one archive, with every secret removed.
+    Diagnose(diagnose::Options),
     /// Take a picture and keep it, because a detector or a sensor on this device says so.
     Trigger(trigger::Options),
     /// Run the first pass over recorded frames and tell what it saw, a line a frame.
@@ -86,6 +92,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Devices(options) => devices::run(&options),
         Command::Snap(options) => snap::run(&options),
         Command::Status(options) => status::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Diagnose(options) => diagnose::run(&options),
         Command::Trigger(options) => trigger::run(&options),
         Command::Analyze(options) => analyze::run(&options),
     }

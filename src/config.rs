@@ -205,6 +205,19 @@ pub fn check(path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
     checked(&source::read(path)?, context)
 }
 
+/// As [`check`], but credentials, certificates and CA files that cannot be read are only noted, in words:
+/// to look at the rest of a configuration of which only they are missing.
+///
+/// # Errors
+/// Every other mistake.
+pub fn check_without_files(
+    path: &Path,
+    context: &Context,
+) -> Result<(Config, Vec<String>), ConfigErrors> {
+    let sources = source::read(path)?;
+    validate::config(&sources, context, validate::Files::MayBeMissing).map(|c| (c.config, c.missing))
+}
+
 fn checked(sources: &Sources, context: &Context) -> Result<Config, ConfigErrors> {
     validate::config(sources, context, validate::Files::MustBeReadable).map(|c| c.config)
 }

@@ -4,7 +4,8 @@
 //! `camera` lends frames, `capture` runs a camera's thread, `firstpass` decides, `still` makes the
 //! picture, `spool` holds it, `grant` signs for it, `upload` sends it. Beside that way lies the other one:
 //! `mqtt` brings commands and tells outcomes, `control` takes them through their life and serves the
-//! sockets, `alarm` says which alarms are told. `agent` puts them together and `cli` is what people call.
+//! sockets, `alarm` says which alarms are told. `agent` puts them together, `doctor`
+//! looks at all of it from outside, `diagnose` packs what support needs, and `cli` is what people call.
 
 pub mod account;
 pub mod agent;
@@ -17,6 +18,8 @@ pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod control;
+pub mod diagnose;
+pub mod doctor;
 pub mod firstpass;
 pub mod frame;
 pub mod grant;

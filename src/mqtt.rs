@@ -12,11 +12,13 @@
 //!
 //! Reading order: `session` is one connection and the only place that knows the MQTT library, `line`
 //! makes one after the other, `fault` says how long to wait and what is wrong, `window` is what a pump
-//! has in flight; `retained`, `outbox` and `stored` are the pumps, `run` puts them together.
+//! has in flight; `retained`, `outbox` and `stored` are the pumps, `run` puts them together; `probe` is one
+//! look at the broker by another client.
 
 mod fault;
 mod line;
 mod outbox;
+pub mod probe;
 mod retained;
 mod run;
 mod session;
@@ -73,7 +75,11 @@ impl Settings {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.broker.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
+            // Of a scheme that the URL library does not know, an IPv4 address is a name to it.
+            Some(url::Host::Domain(name)) => {
+                let address = name.parse::<std::net::Ipv4Addr>();
+                name == "localhost" || address.is_ok_and(|a| a.is_loopback())
+            }
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
             None => false,

@@ -9,6 +9,8 @@
 //! system store is an error that names the file and says what to install or mend; a key's text is never
 //! part of it.
 
+pub mod handshake;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

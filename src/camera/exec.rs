@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use self::child::{Child, Ended};
 use self::frames::Frames;
 use self::lines::Lines;
-use self::redact::Redactor;
+pub(crate) use self::redact::Redactor;
 use super::{Camera, CameraError, OpenError, mjpeg};
 use crate::clock::{BootTime, Clock};
 use crate::frame::{Frame, Geometry, PixelFormat, Stamp};

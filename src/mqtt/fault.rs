@@ -113,7 +113,8 @@ impl Row {
     }
 }
 
-fn explain(lost: &Lost, settings: &Settings) -> Option<String> {
+/// What a person must mend, of a single connection.
+pub(super) fn explain(lost: &Lost, settings: &Settings) -> Option<String> {
     let broker = settings.broker.host_str().unwrap_or_default();
     let ours = settings.client_certificate.as_ref().map(|(file, _)| file.display());
     let text = match lost {

@@ -197,13 +197,16 @@ async fn opening(shared: &Arc<Shared>, timekeeper: &Timekeeper) -> Result<Openin
         client_id: settings.device.clone(),
         credentials,
         keep_alive: settings.keep_alive,
-        session_expiry: settings.session_expiry,
+        session_expiry: Some(settings.session_expiry),
         connect_within: shared.tuning.connect_within,
-        will: retained::offline(shared),
+        will: Some(retained::offline(shared)),
     })
 }
 
-fn tls(settings: &Settings, keeper: &Timekeeper) -> Result<Option<rustls::ClientConfig>, String> {
+pub(super) fn tls(
+    settings: &Settings,
+    keeper: &Timekeeper,
+) -> Result<Option<rustls::ClientConfig>, String> {
     if !settings.is_secure() {
         return Ok(None);
     }
@@ -215,7 +218,7 @@ fn tls(settings: &Settings, keeper: &Timekeeper) -> Result<Option<rustls::Client
 }
 
 /// User name, and the first line of the password file.
-fn credentials(settings: &Settings) -> Result<Option<Credentials>, String> {
+pub(super) fn credentials(settings: &Settings) -> Result<Option<Credentials>, String> {
     use std::io::Read as _;
     let Some(user) = settings.username.clone() else { return Ok(None) };
     let Some(file) = &settings.password_file else {

@@ -64,12 +64,12 @@ pub(super) struct Opening {
     pub(super) credentials: Option<Credentials>,
     /// Longest silence.
     pub(super) keep_alive: Duration,
-    /// How long the broker keeps the session.
-    pub(super) session_expiry: Duration,
+    /// How long the broker keeps the session; `None`: it keeps nothing, and forgets what it had.
+    pub(super) session_expiry: Option<Duration>,
     /// How long connecting may take, from the name's lookup to the broker's word.
     pub(super) connect_within: Duration,
     /// What the broker says, retained, when we vanish.
-    pub(super) will: Outgoing,
+    pub(super) will: Option<Outgoing>,
 }
 
 /// Who we are to the broker. Never printed: it has no `Debug`.
@@ -308,23 +308,22 @@ fn options(o: Opening) -> MqttOptions {
     options
         .set_keep_alive(u16::try_from(seconds(o.keep_alive)).unwrap_or(u16::MAX))
         .set_connect_timeout(o.connect_within)
-        .set_clean_start(false)
+        .set_clean_start(o.session_expiry.is_none())
         .set_session_expiry_interval(Some(
-            u32::try_from(seconds(o.session_expiry)).unwrap_or(u32::MAX),
+            o.session_expiry.map_or(0, |d| u32::try_from(seconds(d)).unwrap_or(u32::MAX)),
         ))
         .set_receive_maximum(Some(RECEIVE_MAXIMUM))
         .set_max_packet_size(Some(MAX_PACKET))
         .set_outgoing_inflight_upper_limit(IN_FLIGHT)
         .set_ack_mode(AckMode::Manual)
-        .set_broker_session_resume_policy(BrokerSessionResumePolicy::Strict)
-        .set_session_store(resume::Nothing::of(o.session_expiry, IN_FLIGHT))
-        .set_last_will(LastWill::new(
-            o.will.topic,
-            o.will.payload.to_vec(),
-            QoS::AtLeastOnce,
-            true,
-            None,
-        ));
+        .set_broker_session_resume_policy(BrokerSessionResumePolicy::Strict);
+    if let Some(expiry) = o.session_expiry {
+        options.set_session_store(resume::Nothing::of(expiry, IN_FLIGHT));
+    }
+    if let Some(will) = o.will {
+        let payload = will.payload.to_vec();
+        options.set_last_will(LastWill::new(will.topic, payload, QoS::AtLeastOnce, true, None));
+    }
     let mut network = NetworkOptions::new();
     // Small packets that others wait for; measured: without it some acknowledgements take 40 ms.
     network.set_tcp_nodelay(true);

@@ -75,8 +75,16 @@ impl Courier {
     /// One attempt. Dropping it leaves the outcome unknown, which the next attempt resolves.
     pub async fn attempt(&self, item: &Item) -> Verdict {
         match &self.target {
-            Target::Http { grant, endpoint } => self.put(grant, endpoint, item).await,
+            Target::Http { grant, endpoint } => self.put(grant, endpoint, &item.intent()).await,
             Target::Dir(settings) => self.store(settings, item).await,
+        }
+    }
+
+    /// One attempt to store something that is no picture; `None` where the destination is a directory.
+    pub async fn attempt_other(&self, intent: &Intent) -> Option<Verdict> {
+        match &self.target {
+            Target::Http { grant, endpoint } => Some(self.put(grant, endpoint, intent).await),
+            Target::Dir(_) => None,
         }
     }
 
@@ -99,15 +107,15 @@ impl Courier {
         matches!(self.target, Target::Http { .. })
     }
 
-    async fn put(&self, grant: &Grant, endpoint: &Url, item: &Item) -> Verdict {
+    async fn put(&self, grant: &Grant, endpoint: &Url, intent: &Intent) -> Verdict {
         let (mut may_correct, mut may_reconnect) = (true, true);
         loop {
             let (start, signed_as) = (self.timekeeper.boottime(), self.timekeeper.signing_time());
-            let request = match grant.put(&item.intent(), signed_as) {
+            let request = match grant.put(intent, signed_as) {
                 Ok(request) => request,
                 Err(e) => return Verdict::Quarantine { why: e.to_string() },
             };
-            let answer = match self.http.put(request, item.body.clone()).await {
+            let answer = match self.http.put(request, intent.body.clone()).await {
                 Ok(answer) => answer,
                 Err(TransportError::Broken { was_idle: true, .. }) if may_reconnect => {
                     may_reconnect = false;

@@ -95,6 +95,11 @@ impl Device {
         }
     }
 
+    /// Sends the agent a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.agent.as_ref().unwrap().signal(signal);
+    }
+
     /// Ends the agent with a signal that leaves it no time.
     pub(crate) fn kill(&mut self, signal: Signal) {
         let mut agent = self.agent.take().unwrap();
@@ -127,7 +132,8 @@ pub(crate) fn camera(name: &str, frames: u32) -> String {
     )
 }
 
-fn faketime_library() -> PathBuf {
+/// Fakes the wall clock of whom it is preloaded to.
+pub(crate) fn faketime_library() -> PathBuf {
     let there = |dir: PathBuf| dir.join("faketime/libfaketimeMT.so.1");
     let roots = [Path::new("/usr/lib"), Path::new("/usr/lib64")];
     let multiarch = fs::read_dir(roots[0]).unwrap().flatten().map(|entry| entry.path());

@@ -19,6 +19,14 @@ def contract():
 
 
 class Keys(unittest.TestCase):
+    def test_what_is_no_picture(self):
+        text = (REPOSITORY / "docs/object-contract.md").read_text()
+        for folder, suffix in (("doctor", "txt"), ("diagnose", "tar.gz")):
+            self.assertIn(f"`v1/{{device}}/{folder}/{{yyyymmdd}}T{{hhmmss}}Z-{{8 hex digits}}.{suffix}`", text)
+            key = f"v1/porch-1/{folder}/20261122T101530Z-1b6c0e9f.{suffix}"
+            self.assertTrue(is_key(key))
+            self.assertIsNone(parse_key(key))
+
     def test_the_contracts_example(self):
         key, meta = contract()
         parsed, told = parse_key(key), facts(meta)

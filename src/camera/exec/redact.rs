@@ -19,7 +19,7 @@ const SCHEMES: [&str; 3] = ["basic ", "bearer ", "digest "];
 
 /// Blots secrets out of texts about one command.
 #[derive(Clone, Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     /// The secrets that the command held.
     held: Vec<String>,
 }
@@ -35,9 +35,19 @@ impl Redactor {
         Self { held: secrets::held(command) }
     }
 
+    /// Of all these commands, and with `more` secrets to be blotted out literally.
+    pub(crate) fn of_all<'c>(
+        commands: impl Iterator<Item = &'c [String]>,
+        more: impl Iterator<Item = String>,
+    ) -> Self {
+        let mut held: Vec<String> = commands.flat_map(secrets::held).collect();
+        held.extend(more.filter(|secret| secret.chars().count() >= secrets::SHORTEST));
+        Self { held }
+    }
+
     /// `text` without the secrets of the command, the user part of URLs, and the values of words such as
     /// `password=`.
-    pub(super) fn redact(&self, text: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         let held = self.held.iter().flat_map(|secret| {
             text.match_indices(secret.as_str()).map(|(at, found)| at..at + found.len())
         });

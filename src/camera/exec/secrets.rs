@@ -25,7 +25,7 @@ pub(crate) const SECRETS: [&str; 11] = [
 const USERS: [&str; 2] = ["u", "user"];
 
 /// A shorter one says too little, and would blot out half of everything.
-const SHORTEST: usize = 3;
+pub(super) const SHORTEST: usize = 3;
 
 /// Does a value of this name have to be kept from people?
 pub(crate) fn is_secret_name(name: &str) -> bool {
