@@ -94,12 +94,12 @@ fn names_are_those_of_v4l2_ctl() {
 #[test]
 fn the_mode_is_set_before_the_number_that_it_rules() {
     let webcam = Webcam::new();
-    // Its place in the file and in the alphabet does not matter.
-    let wanted = [("exposure_time_absolute", Wanted::Number(157)), ("zz", Wanted::Number(1))];
-    let wanted = [&wanted[..1], &[("auto_exposure", entry("manual mode"))]].concat();
+    webcam.controls.borrow_mut()[0].name = "scene_mode".to_owned(); // behind it in the alphabet
+    let wanted =
+        [("exposure_time_absolute", Wanted::Number(157)), ("scene_mode", entry("manual mode"))];
     assert_eq!(webcam.settle(&wanted), Vec::<String>::new());
-    assert_eq!((webcam.value("auto_exposure"), webcam.value("exposure_time_absolute")), (1, 157));
-    assert_eq!(*webcam.set.borrow(), ["auto_exposure=1", "exposure_time_absolute=157"]);
+    assert_eq!((webcam.value("scene_mode"), webcam.value("exposure_time_absolute")), (1, 157));
+    assert_eq!(*webcam.set.borrow(), ["scene_mode=1", "exposure_time_absolute=157"]);
 }
 
 #[test]
