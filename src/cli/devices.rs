@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::camera::v4l2::controls::{Control, Kind};
 use crate::camera::v4l2::offer::{FormatOffer, Rates, SizeOffer, Sizes};
 use crate::camera::v4l2::survey::{Camera, Speed, survey};
+use crate::frame::PixelFormat;
 
-/// Controls that the short list names.
+/// Controls and formats that the short list names.
 const MAX_NAMED: usize = 6;
 
 const NONE: &str = "No camera is here: nothing that gives pictures has a node /dev/video*.\n\
@@ -84,13 +85,13 @@ fn one(camera: &Camera, all: bool) -> String {
         None => line("name it", "by its node only: nothing else tells it from others"),
     }
     if all {
-        for link in &camera.links {
-            line("or", &format!("device = \"{}\"", link.display()));
-        }
-        marks(camera).iter().for_each(|mark| line("or", mark));
+        let links = camera.links.iter().map(|link| format!("device = \"{}\"", link.display()));
+        let others = links.chain(marks(camera)).filter(|line| Some(line) != camera.write.as_ref());
+        others.for_each(|other| line("or", &other));
     }
     if let Some(suggestion) = &camera.suggestion {
-        line("best", &format!("{suggestion} ({})", suggestion.why));
+        line("best", &suggestion.to_string());
+        line("because", &suggestion.why);
     }
     if let Some(Speed { access, mb_per_s }) = camera.reading
         && (all || access == "copied")
@@ -100,10 +101,13 @@ fn one(camera: &Camera, all: bool) -> String {
         line("memory", &format!("{speed}{what}"));
     }
     if all {
-        camera.formats.iter().for_each(|format| out += &sizes(format));
+        let mut above: Option<&Sizes> = None;
+        for format in &camera.formats {
+            out += &sizes(format, above.replace(&format.sizes) == Some(&format.sizes));
+        }
         camera.controls.iter().for_each(|control| out += &ranges(control));
-    } else {
-        line("formats", &camera.formats.iter().map(brief).collect::<Vec<_>>().join(", "));
+    } else if camera.driver.is_some() {
+        line("formats", &formats(&camera.formats));
         line("controls", &names(&camera.controls));
     }
     out
@@ -130,6 +134,21 @@ fn name(format: &FormatOffer) -> String {
     }
 }
 
+/// The formats that can be read, best first, with their largest sizes.
+fn formats(offered: &[FormatOffer]) -> String {
+    let find = |wanted| offered.iter().find(|o| o.format == Some(wanted));
+    let known: Vec<_> = PixelFormat::PREFERENCE.into_iter().filter_map(find).collect();
+    let mut words: Vec<_> = known.iter().take(MAX_NAMED).map(|f| brief(f)).collect();
+    if known.len() > MAX_NAMED {
+        words.push(format!("{} more", known.len() - MAX_NAMED));
+    }
+    match offered.len() - known.len() {
+        0 => {}
+        n => words.push(format!("{n} that {} not read here", if n == 1 { "is" } else { "are" })),
+    }
+    words.join(", ")
+}
+
 /// A format in a word or two.
 fn brief(format: &FormatOffer) -> String {
     let largest = match &format.sizes {
@@ -140,14 +159,14 @@ fn brief(format: &FormatOffer) -> String {
         Sizes::Between { max, .. } => Some(*max),
         Sizes::Unknown => None,
     };
-    let size = largest.filter(|_| format.format.is_some());
-    name(format) + &size.map_or(String::new(), |(w, h)| format!(" to {w}x{h}"))
+    name(format) + &largest.map_or(String::new(), |(w, h)| format!(" to {w}x{h}"))
 }
 
-/// A format with its sizes and rates.
-fn sizes(format: &FormatOffer) -> String {
+/// A format with its sizes and rates, unless they are those of the format above it.
+fn sizes(format: &FormatOffer, as_above: bool) -> String {
     let head = format!("{:>10}  {}: {}\n", "format", name(format), format.description);
     let lines = match &format.sizes {
+        _ if as_above => vec!["the same sizes and rates".to_owned()],
         Sizes::Listed(listed) => listed.iter().map(size).collect(),
         Sizes::Between { min, max, step, rates: of } => vec![format!(
             "{}x{} to {}x{} in steps of {}x{}{}",
@@ -232,7 +251,6 @@ mod tests {
     use crate::camera::v4l2::name::nodes::Usb;
     use crate::camera::v4l2::offer::{Code, Rate};
     use crate::camera::v4l2::survey::Suggestion;
-    use crate::frame::PixelFormat;
 
     fn camera() -> Camera {
         let rates = Rates::Listed(vec![Rate::per_second(30), Rate { frames: 15, seconds: 2 }]);
@@ -282,8 +300,9 @@ mod tests {
             "HD Webcam",
             "      node  /dev/video0, driver uvcvideo",
             "   name it  device = \"/dev/v4l/by-id/usb-cam-video-index0\"",
-            "      best  mjpeg 1280x720, up to 30 fps (reasons)",
-            "   formats  mjpeg to 1280x720, H264 (not read here)",
+            "      best  mjpeg 1280x720, up to 30 fps",
+            "   because  reasons",
+            "   formats  mjpeg to 1280x720, 1 that is not read here",
             "  controls  none",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
@@ -300,7 +319,13 @@ mod tests {
 
     #[test]
     fn all_shows_every_size_rate_name_and_control() {
-        let text = render(&[camera()], true);
+        let mut camera = camera();
+        let same = FormatOffer { format: Some(PixelFormat::Yuyv), ..camera.formats[0].clone() };
+        camera.formats.insert(1, same);
+        let text = render(&[camera], true);
+        assert_eq!(text.matches("1280x720 at 30, 7.5 fps").count(), 1, "told once: {text}");
+        assert!(text.contains("            the same sizes and rates"), "{text}");
+        assert!(!text.contains("or  device ="), "no name twice: {text}");
         for line in [
             "        or  serial = \"A1\"",
             "        or  usb = \"046d:0825\"",
@@ -308,6 +333,7 @@ mod tests {
             "        or  port = \"1-1\"",
             "    memory  at 5200 MB/s, in place",
             "    format  mjpeg: Words of the driver",
+            "    format  H264 (not read here): Words of the driver",
             "            1280x720 at 30, 7.5 fps",
             "            sizes not listed by the driver",
         ] {

@@ -81,6 +81,13 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The kernel's number without its sign where it is a mask, which it keeps in 32 signed bits.
+    fn plain(self, n: i64) -> i64 {
+        if self == Self::Bits { n & 0xffff_ffff } else { n }
+    }
+}
+
 /// An entry of a menu.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -135,16 +142,14 @@ impl Control {
             sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK => Kind::Bits,
             _ => Kind::Other,
         };
-        // The kernel keeps the limits of a mask in 32 bits with a sign.
-        let unsigned = |n: i64| if kind == Kind::Bits { n & 0xffff_ffff } else { n };
         Self {
             name: name(&printable(&d.name)),
             id: d.id,
             kind,
-            minimum: unsigned(d.minimum),
-            maximum: unsigned(d.maximum),
+            minimum: kind.plain(d.minimum),
+            maximum: kind.plain(d.maximum),
             step: d.step,
-            default: unsigned(d.default),
+            default: kind.plain(d.default),
             value: None,
             entries: Vec::new(),
             inactive: has(sys::V4L2_CTRL_FLAG_INACTIVE),
@@ -251,7 +256,8 @@ pub(super) fn list(node: &Node) -> Result<Vec<Control>, Fault> {
         }
         let readable = d.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY == 0;
         if readable && !matches!(control.kind, Kind::Button | Kind::Other) {
-            control.value = node.control(control.id, control.wide).ok(); // shown as not known
+            let value = node.control(control.id, control.wide).ok(); // else shown as not known
+            control.value = value.map(|n| control.kind.plain(n));
         }
         controls.push(control);
     }

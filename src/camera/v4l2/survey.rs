@@ -6,17 +6,17 @@
 //! to suggest is decided by [`suggest`], purely.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::access::Reading;
 use super::controls::{self, Control};
+use super::device;
 use super::name::nodes::{Roots, Usb, VideoNode, nodes};
 use super::name::{self, Probe};
 use super::offer::{FormatOffer, Offer, Rate, Rates, SizeOffer, Sizes};
-use super::stream::Node;
-use super::{device, offered, reading};
+use super::stream::{self, Node};
 use crate::frame::PixelFormat;
 
 /// The largest size that is suggested: more costs much and shows little more of what moves.
@@ -24,6 +24,10 @@ const ENOUGH: (u32, u32) = (1920, 1080);
 
 /// Fewer frames a second miss what passes by.
 const SMOOTH: f64 = 10.0;
+
+/// Told of a camera that opens and is of no use.
+const UNREAD: &str = "none of its formats can be read here; a program that converts them can be an `exec` \
+                      camera";
 
 /// A camera that is plugged in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,46 +109,59 @@ pub fn survey() -> Vec<Camera> {
 /// One node; `None` when it gives no pictures.
 fn look(node: &VideoNode, all: &[VideoNode]) -> Option<Camera> {
     let path = node.path.as_path();
-    let open = Node::open(path);
-    let probe = open.as_ref().ok().map(Probe::of);
-    // Of a camera that may not be opened, the first node stands for it.
-    if !probe.as_ref().map_or(node.index == 0, |probe| probe.captures) {
-        return None;
+    match Node::open(path) {
+        // Opened once: some drivers let nobody in twice.
+        Ok(open) => {
+            Some(Probe::of(&open)).filter(|p| p.captures).map(|p| asked(node, all, &open, p))
+        }
+        // The first node of a camera that may not be opened stands for it.
+        Err(fault) => (node.index == 0).then(|| Camera {
+            trouble: Some(device::refusal(path, &fault).to_string()),
+            ..unopened(node, all)
+        }),
     }
-    let controls = open.as_ref().ok().and_then(|node| controls::list(node).ok());
-    let refused = open.err().map(|fault| device::refusal(path, &fault).to_string());
-    let (offer, refused) = match (refused, offered(path)) {
-        (Some(refused), _) => (Offer::default(), Some(refused)),
-        (None, Ok(offer)) => (offer, None),
-        (None, Err(error)) => (Offer::default(), Some(error.to_string())),
-    };
-    let card = probe.as_ref().map_or(node.label.clone(), |p| p.card.clone());
-    let bus_info = probe.as_ref().map(|p| p.bus_info.clone());
-    let suggestion = suggest(&offer);
-    let unread = refused.is_none() && suggestion.is_none();
-    Some(Camera {
-        write: name::best(node, all, &card, bus_info.as_deref().unwrap_or_default()),
-        card,
-        node: path.to_owned(),
-        driver: probe.map(|p| p.driver),
-        bus_info,
+}
+
+/// What the system says of a camera.
+fn unopened(node: &VideoNode, all: &[VideoNode]) -> Camera {
+    Camera {
+        card: node.label.clone(),
+        node: node.path.clone(),
+        write: name::best(node, all, &node.label, ""),
+        driver: None,
+        bus_info: None,
         port: node.port.clone(),
         usb: node.usb.clone(),
         links: [node.by_id.clone(), node.by_path.clone()].concat(),
-        trouble: refused.or_else(|| unread.then(|| UNREAD.to_owned())),
-        users: device::users(path),
-        formats: offer.formats,
-        suggestion,
-        controls: controls.unwrap_or_default(),
-        reading: speed(path, unread),
-    })
+        trouble: None,
+        users: device::users(&node.path),
+        formats: Vec::new(),
+        suggestion: None,
+        controls: Vec::new(),
+        reading: None,
+    }
 }
 
-const UNREAD: &str = "none of its formats can be read here; a program that converts them can be an `exec` \
-                      camera";
-
-fn speed(path: &Path, unread: bool) -> Option<Speed> {
-    if unread { None } else { reading(path).map(Speed::from) }
+/// What the camera says of itself besides.
+fn asked(node: &VideoNode, all: &[VideoNode], open: &Node, probe: Probe) -> Camera {
+    let (offer, refused) = match device::offer(open) {
+        Ok(offer) => (offer, None),
+        Err(fault) => (Offer::default(), Some(device::refusal(&node.path, &fault).to_string())),
+    };
+    let suggestion = suggest(&offer);
+    let unread = || suggestion.is_none().then(|| UNREAD.to_owned());
+    Camera {
+        write: name::best(node, all, &probe.card, &probe.bus_info),
+        trouble: refused.or_else(unread),
+        controls: controls::list(open).unwrap_or_default(), // a driver that fails here may still stream
+        reading: stream::reading(open).ok().map(Speed::from),
+        formats: offer.formats,
+        suggestion,
+        driver: Some(probe.driver),
+        card: probe.card,
+        bus_info: Some(probe.bus_info),
+        ..unopened(node, all)
+    }
 }
 
 /// Which format and size to suggest. `None` when no format can be read.

@@ -224,6 +224,8 @@ fn what_the_driver_says_of_a_control_becomes_its_kind_and_flags() {
     let bits = sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK;
     let bits = Control::of(&Description { kind: bits, maximum: -1, minimum: 0, ..d });
     assert_eq!((bits.kind, bits.maximum, bits.spell(9).as_str()), (Kind::Bits, 0xffff_ffff, "0x9"));
+    assert_eq!(Kind::Bits.plain(i64::from(i32::MIN)), 0x8000_0000, "as vivid's mask is read");
+    assert_eq!(Kind::Number.plain(-3), -3);
     let text = sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_STRING;
     assert_eq!(Control::of(&Description { kind: text, ..d }).kind, Kind::Other);
 }

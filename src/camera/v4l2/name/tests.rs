@@ -216,6 +216,13 @@ fn of_two_capture_nodes_of_one_device_the_first_is_meant() {
 }
 
 #[test]
+fn a_node_that_gives_no_pictures_is_not_meant_even_if_it_is_the_first() {
+    let first = Plugged { node: 4, index: 0, captures: false, ..CAM };
+    let tree = Tree::new(&[first, Plugged { node: 5, index: 1, ..CAM }]);
+    assert_eq!(tree.choose(&marks("serial", "A1")).as_deref(), Ok("/dev/video5"));
+}
+
+#[test]
 fn a_camera_that_may_not_be_opened_is_still_found_by_what_the_system_says() {
     let mut tree = Tree::new(&[CAM, META]);
     tree.forbid(0);
