@@ -137,7 +137,9 @@ mod tests {
     fn a_device_that_we_hold_ourselves_is_told_from_one_of_others() {
         let ours = (100, "vedette", &[CAMERA] as &[&str]);
         assert!(said(&[ours]).contains("this very process"));
-        assert!(said(&[ours, (3, "motion", &[CAMERA])]).contains("motion (process 3):"));
+        let both = [ours, (3, "motion", &[CAMERA] as &[&str])];
+        assert!(said(&both).contains("motion (process 3):"));
+        assert_eq!(others(proc(&both).path(), Path::new(CAMERA), 100), ["motion (process 3)"]);
     }
 
     #[test]
