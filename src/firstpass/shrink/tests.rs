@@ -112,11 +112,14 @@ fn white_is_white_and_black_is_black_and_chroma_has_no_part() {
 
 #[test]
 fn bits_that_the_format_does_not_have_are_white_and_no_overflow() {
-    for format in [PixelFormat::Y10, PixelFormat::Y12, PixelFormat::Y16] {
+    for (format, beyond) in [(PixelFormat::Y10, 1 << 10), (PixelFormat::Y12, 1u16 << 12)] {
         let geometry = Geometry { format, width: 64, height: 8, stride: 0 };
         let mut out = Luma::default();
-        Shrinker::default().shrink(&[255; 1024], geometry, &mut out).unwrap();
-        assert_eq!(out.data, [255; 8]);
+        for word in [beyond, u16::MAX] {
+            let data = word.to_le_bytes().repeat(64 * 8);
+            Shrinker::default().shrink(&data, geometry, &mut out).unwrap();
+            assert_eq!(out.data, [255; 8], "{} {word}", format.name());
+        }
     }
 }
 
