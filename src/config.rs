@@ -215,7 +215,8 @@ pub fn check_without_files(
     context: &Context,
 ) -> Result<(Config, Vec<String>), ConfigErrors> {
     let sources = source::read(path)?;
-    validate::config(&sources, context, validate::Files::MayBeMissing).map(|c| (c.config, c.missing))
+    validate::config(&sources, context, validate::Files::MayBeMissing)
+        .map(|c| (c.config, c.missing))
 }
 
 fn checked(sources: &Sources, context: &Context) -> Result<Config, ConfigErrors> {

@@ -30,7 +30,7 @@ pub(super) fn examine(
             // These say themselves what helps.
             let look = |text| Finding { help: None, ..Finding::warning(Check::Config, text, "") };
             found.extend(warnings(&config, &costs).into_iter().map(look));
-            found.extend(cloned(&config, context));
+            found.extend(cloned(&config));
             (found, Some(config))
         }
         Err(errors) => broken(path, context, unit, who, &errors),
@@ -128,18 +128,11 @@ fn owner(path: &Path) -> String {
 }
 
 /// A clone writes under another device's prefix.
-fn cloned(config: &Config, context: &Context) -> Option<Finding> {
-    config.identity.cloned.then(|| {
-        let pin = context.state_dir.join(crate::identity::PIN_FILE);
-        Finding::wrong(
-            Check::Config,
-            format!(
-                "this disk was copied from another device: two devices may write as {}",
-                config.identity.device
-            ),
-            format!("Set a `device.id` of its own, or remove {}; restart.", pin.display()),
-        )
-    })
+fn cloned(config: &Config) -> Option<Finding> {
+    let text = config.identity.cloned.as_deref()?;
+    let (what, help) =
+        text.split_once(". ").unwrap_or((text, "see golden images in docs/operate.md"));
+    Some(Finding::wrong(Check::Config, what, sentence(help)))
 }
 
 /// The remedies of the configuration begin small and have no end.

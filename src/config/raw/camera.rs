@@ -50,6 +50,7 @@ pub(crate) struct Camera {
 /// `vedette devices` shows what to write. Without either the first that gives pictures, for one camera only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = {"anyOf": [{"required": ["device", "serial"]}, {"required": ["device", "usb"]}, {"required": ["device", "card"]}, {"required": ["device", "port"]}]}))]
 pub(crate) struct V4l2 {
     /// Device node, best a stable name below `/dev/v4l/by-id` or `/dev/v4l/by-path`.
     pub(crate) device: Option<PathBuf>,
