@@ -1,12 +1,12 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench soak rtsp device-smoke minimal-debian
+.PHONY: help demo chain test check doc bench soak rtsp device minimal-debian arm tarballs device-arm64
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Options for the demo: make demo DEMO="--for 1m --device /dev/video0"'
 
@@ -46,10 +46,21 @@ rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1
 	@cargo build --locked --bin vedette
 	@tests/exec/rtsp $(RTSP)
 
-device-smoke: ## a whole camera device in a virtual machine: V4L2 driver, systemd, the agent
+device: ## a whole camera device in a virtual machine, each scenario; DEVICE="powercut --times 10" is a choice
 	@tools/setup device
 	@cargo build --locked --bin vedette
-	@tests/device/smoke
+	@tests/device/run $(or $(DEVICE),all)
+
+arm: ## the test suite as arm64 and armhf programs, through qemu-user; ARM="--lib spool::" is a part of it
+	@cross/test aarch64-unknown-linux-gnu $(ARM)
+	@cross/test armv7-unknown-linux-gnueabihf $(ARM)
+
+tarballs: ## static programs for devices without Debian: x86_64, aarch64, armv7
+	@for target in x86_64-unknown-linux-musl aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf; do \
+	  cross/build --tarball $$target || exit 1; done
+
+device-arm64: ## one boot of an arm64 device: driver, systemd, package; PACKAGE=x.deb takes that one
+	@cross/device/run $(or $(PACKAGE),$$(tools/deb --arch arm64 --binary $$(cross/build aarch64-unknown-linux-gnu)))
 
 minimal-debian: ## `make demo` and `make test` in a bare Debian, to prove that no install step is missing
 	@tools/minimal-debian

@@ -377,6 +377,7 @@ impl Agent {
             beat,
             open: Box::new(move |source| open(source, clock.clone())),
             reopen: capture::REOPEN,
+            watch: camera::watch(&settings.source),
             ended: Box::new(move || {
                 ended.try_send(()).ok(); // full: the agent hears of another end and looks at all
             }),

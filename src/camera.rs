@@ -35,6 +35,16 @@ pub fn open(source: &Source, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, O
     })
 }
 
+/// Hears of a source's camera being plugged in; `None` for what is not plugged in, and where the system
+/// cannot tell.
+#[must_use]
+pub fn watch(source: &Source) -> Option<v4l2::hotplug::Watch> {
+    match source {
+        Source::V4l2(settings) => v4l2::hotplug::Watch::new(&settings.device, Path::new("/dev")),
+        Source::Files(_) | Source::Scene(_) | Source::Exec(_) => None,
+    }
+}
+
 /// Why a source could not be opened. Each message says what was found and what helps.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -97,6 +107,16 @@ pub enum CameraError {
     Ended,
 }
 
+/// What a camera did with frames that it did not lend, since it was opened. Such frames are no gaps in the
+/// numbers of those that it lent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Good ones that were given back unread, because a newer one was there.
+    pub passed_over: u64,
+    /// Unusable ones, beside those that were told as [`CameraError::Skip`].
+    pub unusable: u64,
+}
+
 /// A source of frames.
 pub trait Camera: Send {
     /// Shape of the frames, as negotiated at open; known once the camera is [`Camera::ready`].
@@ -113,11 +133,22 @@ pub trait Camera: Send {
         Ok(true)
     }
 
+    /// What was asked of it and could not be had, one sentence each, though it gives pictures: told as an
+    /// alarm while it streams.
+    fn remarks(&self) -> &[String] {
+        &[]
+    }
+
     /// The next frame, lent until the next call.
     ///
     /// # Errors
     /// See [`CameraError`]; after `Lost` or `Ended` the camera is to be dropped.
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError>;
+
+    /// What became of frames that were not lent; most cameras lend all.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// Where frames come from.
@@ -167,19 +198,28 @@ pub struct V4l2Settings {
     pub controls: std::collections::BTreeMap<String, v4l2::controls::Wanted>,
     /// Frames that are thrown away after each open, while exposure and white balance settle.
     pub warm_up: u32,
+    /// Which camera a bare number stood for, for as long as these settings live.
+    pub memory: v4l2::name::Memory,
 }
 
 impl V4l2Settings {
     /// A device node, with nothing asked of it.
     #[must_use]
     pub fn node(path: impl Into<PathBuf>) -> Self {
+        Self::named(v4l2::name::Named::Path(path.into()))
+    }
+
+    /// A camera by its name, with nothing asked of it.
+    #[must_use]
+    pub fn named(device: v4l2::name::Named) -> Self {
         Self {
-            device: v4l2::name::Named::Path(path.into()),
+            device,
             size: None,
             fps: None,
             format: None,
             controls: std::collections::BTreeMap::new(),
             warm_up: 0,
+            memory: v4l2::name::Memory::default(),
         }
     }
 }

@@ -5,8 +5,9 @@
 //! room means refused(busy), counted here. A frame that is neither analysed nor picked is given back
 //! unread. Pictures that somebody asks for ([`Ask::Keep`]) are taken of the next frames that can be read,
 //! whatever else these frames are kept for; with a camera that is lost go all who ask of it. When an
-//! event is over, the still thread hears of it after its last picture. A camera that fails is reopened with backoff until the agent stops; a source that ends
-//! (a file played once) ends its thread.
+//! event is over, the still thread hears of it after its last picture. A camera that fails is reopened with
+//! backoff until the agent stops, and at once when it is plugged in; a source that ends (a file played once)
+//! ends its thread.
 
 mod events;
 mod thread;
@@ -129,6 +130,8 @@ pub struct Counters {
     pub skipped: AtomicU64,
     /// Frames the camera dropped before us, by its own numbers.
     pub gaps: AtomicU64,
+    /// Frames that nobody read, because a newer one was there: the camera was faster than this thread.
+    pub passed_over: AtomicU64,
     /// Frames with motion.
     pub motion: AtomicU64,
     /// Events that began.
@@ -140,6 +143,7 @@ pub struct Counters {
     /// Bytes of one of its frames, as opened; 0 before.
     pub frame_bytes: AtomicU64,
     state: Mutex<State>,
+    remarks: Mutex<Vec<String>>,
 }
 
 impl Counters {
@@ -147,6 +151,16 @@ impl Counters {
     #[must_use]
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was asked of the camera and could not be had, though it streams.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_remarks(&self, remarks: &[String]) {
+        *self.remarks.lock().unwrap_or_else(PoisonError::into_inner) = remarks.to_vec();
     }
 
     fn set_state(&self, state: State) {

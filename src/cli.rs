@@ -7,6 +7,7 @@ mod analyze;
 mod check;
 mod contact_sheet;
 mod demo;
+mod devices;
 mod diagnose;
 mod doctor;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Check(check::Options),
     /// Show Vedette at work, without configuration or network.
     Demo(demo::Options),
+    /// Show the cameras that are plugged in, how to name each, and a configuration to begin with.
+    Devices(devices::Options),
     /// Take one picture of a camera and write it to a file.
     Snap(snap::Options),
     /// Show what the running agent does.
@@ -54,7 +57,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArgs {
-    /// Configuration file.
+    /// Configuration file; beside it, drop-ins: `vedette.d/*.toml` for `vedette.toml`.
     #[arg(short, long, default_value = config::DEFAULT_PATH, value_name = "FILE")]
     config: PathBuf,
     /// Directory of what the agent remembers: pinned identity, last good configuration. By default
@@ -72,6 +75,11 @@ impl ConfigArgs {
     fn check(&self) -> Result<config::Config, config::ConfigErrors> {
         config::check(&self.config, &self.context())
     }
+
+    /// The files as they are merged; only called for what [`Self::check`] finds right.
+    fn merged(&self) -> anyhow::Result<String> {
+        Ok(config::merged(&self.config)?)
+    }
 }
 
 /// Runs the subcommand that was asked for.
@@ -81,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Check(options) => check::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Devices(options) => devices::run(&options),
         Command::Snap(options) => snap::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Doctor(options) => doctor::run(&options),

@@ -21,10 +21,14 @@ pub mod credentials;
 pub mod errors;
 pub mod expand;
 mod last_good;
+mod merge;
 mod place;
 mod raw;
+mod retired;
+mod salvage;
 mod schema;
 mod shape;
+mod source;
 pub mod store;
 pub mod units;
 mod validate;
@@ -38,6 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::TrustPolicy;
 use crate::identity::{Identity, Roots};
 use crate::{capture, mqtt, spool, upload};
+use source::Sources;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use last_good::{LastGood, Loaded, load, remember};
@@ -51,9 +56,6 @@ pub const DEFAULT_PATH: &str = "/etc/vedette/vedette.toml";
 
 /// Where state lives when nobody says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/vedette";
-
-/// Largest file that is read.
-const MAX_FILE: u64 = 1 << 20;
 
 /// A checked configuration, in the settings types of the parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +91,10 @@ pub struct Config {
     pub mqtt: Option<mqtt::Settings>,
     /// The file this was read from (for a last good one: the file it was remembered from).
     pub source: PathBuf,
+    /// That file and the drop-ins, in the order in which they were read.
+    pub files: Vec<PathBuf>,
+    /// What to tell people of the files: keys of earlier versions, files that are not read.
+    pub notes: Vec<String>,
 }
 
 impl Config {
@@ -181,21 +187,22 @@ impl Context {
     }
 }
 
-/// Reads and checks `text` as the file `path` (which need not exist). Opens the credentials,
-/// certificate and CA files that it names; writes nothing.
+/// Reads and checks `text` as the file `path` (which need not exist), without drop-ins. Opens the
+/// credentials, certificate and CA files that it names; writes nothing.
 ///
 /// # Errors
 /// Every mistake that was found.
 pub fn parse(text: &str, path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
-    validate::config(text, path, context, validate::Files::MustBeReadable).map(|(config, _)| config)
+    checked(&Sources::single(path, text), context)
 }
 
-/// Reads and checks the file at `path`: what `vedette check` does, without the last good one.
+/// Reads and checks the file at `path` and its drop-ins: what `vedette check` does, without the last
+/// good one.
 ///
 /// # Errors
-/// Every mistake that was found, or that the file cannot be read.
+/// Every mistake that was found, and every file that cannot be read.
 pub fn check(path: &Path, context: &Context) -> Result<Config, ConfigErrors> {
-    parse(&read(path)?, path, context)
+    checked(&source::read(path)?, context)
 }
 
 /// As [`check`], but credentials, certificates and CA files that cannot be read are only noted, in words:
@@ -207,32 +214,32 @@ pub fn check_without_files(
     path: &Path,
     context: &Context,
 ) -> Result<(Config, Vec<String>), ConfigErrors> {
-    validate::config(&read(path)?, path, context, validate::Files::MayBeMissing)
+    let checked = validate::config(&source::read(path)?, context, validate::Files::MayBeMissing);
+    checked.map(|c| (c.config, c.missing))
 }
 
-/// The text of the file.
-fn read(path: &Path) -> Result<String, ConfigErrors> {
-    use std::io::Read;
-    let whole = |what: String, help: &str| ConfigErrors::whole(path, what, help);
-    let unreadable = |error: std::io::Error| {
-        whole(
-            format!("cannot read the configuration: {error}"),
-            "give its path with `--config`, or write one: config/examples has short ones",
-        )
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(whole(
-            "the configuration is larger than 1 MiB".into(),
-            "is this the right file?",
-        ));
+/// Where the drop-ins of the file at `path` are.
+#[must_use]
+pub fn drop_in_dir(path: &Path) -> PathBuf {
+    source::drop_in_dir(path)
+}
+
+fn checked(sources: &Sources, context: &Context) -> Result<Config, ConfigErrors> {
+    validate::config(sources, context, validate::Files::MustBeReadable).map(|c| c.config)
+}
+
+/// The file at `path` and its drop-ins as they are merged: TOML, a line a value, and behind each the file
+/// and line that it comes from. Without defaults, and with `${…}` as written.
+///
+/// # Errors
+/// The files cannot be read or are not TOML.
+pub fn merged(path: &Path) -> Result<String, ConfigErrors> {
+    let sources = source::read(path)?;
+    let mut errors = ConfigErrors::new(&sources);
+    match merge::tree(&sources, schema(), retired::RETIRED, &mut errors) {
+        Some((root, _)) => Ok(merge::lines(root.get_ref(), &sources)),
+        None => Err(errors),
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        whole(format!("the configuration is not UTF-8 (byte {at})"), "save it as UTF-8")
-    })
 }
 
 /// `oneOf` of documented constants becomes a plain `enum`, as the other words of the file.

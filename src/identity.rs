@@ -12,6 +12,12 @@
 //! still matches, so a replaced network card is not a clone; a kind that cannot be read now (the DMI
 //! serials are for root only) is not compared. `/etc/machine-id` is left out: images carry it along.
 //!
+//! A copy that was given an id of its own is no clone any more: no two devices write under one name then,
+//! and it is pinned to its own hardware. A spool with a place of its own carries a pin too, because it can
+//! be copied or moved alone; what waits in it goes out under the name it was taken under, whoever sends it.
+//! Even two devices with one name overwrite nothing: keys carry the digest and PUTs only create. What a
+//! clone costs is that its pictures cannot be told from the original's.
+//!
 //! Reading fails soft: what cannot be read is as if it were not there, except a certificate that was
 //! asked for. Only [`pin`] writes.
 
@@ -89,8 +95,9 @@ pub struct Identity {
     pub source: IdSource,
     /// Hashes of hardware numbers by kind; empty where none can be read.
     pub fingerprint: Fingerprint,
-    /// The pin was made on other hardware: this disk is a copy. Raise the alarm `cloned`.
-    pub cloned: bool,
+    /// A pin was made on other hardware, so something here is a copy: what it is and what helps, for the
+    /// alarm `cloned`.
+    pub cloned: Option<String>,
     /// What to tell people at start.
     pub warnings: Vec<String>,
 }
@@ -201,21 +208,38 @@ pub fn resolve(
             None => derived(roots),
         },
     };
-    let cloned = pin.as_ref().is_some_and(|pin| differs(&pin.fingerprint, &fingerprint));
+    let cloned = pin.as_ref().filter(|pin| is_copy(pin, &device, &fingerprint)).map(|_| {
+        format!(
+            "the identity {device} was pinned on other hardware: this disk is a copy, and two devices may \
+             write as {device}. Give this device a `device.id` of its own, or remove {} and restart; if \
+             its mainboard was replaced, remove that file as well",
+            state_dir.join(PIN_FILE).display()
+        )
+    });
     if let Some(old) = pin.as_ref().filter(|pin| pin.device != device) {
         warnings.push(format!(
             "the device id changed from {} to {device}: new pictures go below the new one",
             old.device
         ));
     }
-    if cloned {
-        warnings.push(format!(
-            "this disk was copied from another device: two devices may write as {device}; on the \
-             copy, delete {} and the spool",
-            state_dir.join(PIN_FILE).display()
-        ));
-    }
     Identity { device, source, fingerprint, cloned, warnings }
+}
+
+/// Was a spool that has a directory of its own pinned on other hardware? What it is and what helps.
+#[must_use]
+pub fn foreign_spool(identity: &Identity, state_dir: &Path, spool: &Path) -> Option<String> {
+    if spool == state_dir {
+        return None; // one pin for both
+    }
+    let pin = read_pin(spool).0.filter(|pin| differs(&pin.fingerprint, &identity.fingerprint))?;
+    Some(format!(
+        "the spool {} was pinned on other hardware, by the device {}: its pictures go out under that name. \
+         If that device still runs, this is a copy: stop vedette and delete it; if its disk was moved here \
+         for good, remove {} and restart",
+        spool.display(),
+        pin.device,
+        spool.join(PIN_FILE).display()
+    ))
 }
 
 /// The CN of the device's certificate, a PEM file.
@@ -234,17 +258,34 @@ pub fn common_name(path: &Path) -> Result<String, IdentityError> {
 /// # Errors
 /// The state directory cannot be written; the agent goes on and says so.
 pub fn pin(identity: &Identity, state_dir: &Path) -> io::Result<()> {
-    let (old, _) = read_pin(state_dir);
+    write_pin(identity, state_dir, |old| is_copy(old, &identity.device, &identity.fingerprint))
+}
+
+/// Pins a spool with a directory of its own, unless it was pinned on other hardware.
+///
+/// # Errors
+/// It cannot be written; the agent goes on and says so.
+pub fn pin_spool(identity: &Identity, state_dir: &Path, spool: &Path) -> io::Result<()> {
+    if spool == state_dir || foreign_spool(identity, state_dir, spool).is_some() {
+        return Ok(());
+    }
+    write_pin(identity, spool, |_| false)
+}
+
+/// Writes what is not written yet; where `keeps`, the old fingerprint stays as it was.
+fn write_pin(identity: &Identity, dir: &Path, keeps: impl Fn(&Pin) -> bool) -> io::Result<()> {
+    let (old, _) = read_pin(dir);
     let mut new = Pin {
         device: identity.device.clone(),
         source: identity.source,
         fingerprint: identity.fingerprint.clone(),
     };
     if let Some(old) = old {
-        // Once pinned, kinds that cannot be read this time stay known.
-        let fresh = std::mem::take(&mut new.fingerprint);
-        new.fingerprint = old.fingerprint.clone();
-        if !identity.cloned {
+        if keeps(&old) {
+            new.fingerprint = old.fingerprint.clone();
+        } else if !differs(&old.fingerprint, &identity.fingerprint) {
+            // Once pinned, kinds that cannot be read this time stay known.
+            let fresh = std::mem::replace(&mut new.fingerprint, old.fingerprint.clone());
             new.fingerprint.extend(fresh);
         }
         if new == old {
@@ -252,7 +293,12 @@ pub fn pin(identity: &Identity, state_dir: &Path) -> io::Result<()> {
         }
     }
     let text = serde_json::to_string_pretty(&new).map_err(io::Error::other)?;
-    replace_file(&state_dir.join(PIN_FILE), format!("{text}\n").as_bytes())
+    replace_file(&dir.join(PIN_FILE), format!("{text}\n").as_bytes())
+}
+
+/// Was this pin made elsewhere, for the device that we are?
+fn is_copy(pin: &Pin, device: &str, now: &Fingerprint) -> bool {
+    pin.device == device && differs(&pin.fingerprint, now)
 }
 
 /// The nearest text that may be a device id or a camera name, `[a-z0-9-]{1,32}`; `None` if nothing
@@ -391,6 +437,8 @@ mod tests {
 
     const SERIAL: &str = "10000000abcdef01\0";
     const MAC: &str = "dc:a6:32:01:02:03\n";
+    const OTHER_SERIAL: &str = "10000000abcdef02";
+    const OTHER_MAC: &str = "dc:a6:32:0a:0b:0c";
 
     #[test]
     fn config_wins_over_pin_and_pin_over_serial() {
@@ -426,14 +474,62 @@ mod tests {
     fn a_copied_disk_is_told_and_a_new_network_card_is_not() {
         let (_a, original) = board(SERIAL, MAC);
         let (_b, new_card) = board(SERIAL, "dc:a6:32:ff:ff:ff");
-        let (_c, copy) = board("10000000abcdef02", "dc:a6:32:0a:0b:0c");
+        let (_c, copy) = board(OTHER_SERIAL, OTHER_MAC);
         let state = tempfile::tempdir().unwrap();
         pin(&resolve(None, None, state.path(), &original), state.path()).unwrap();
-        assert!(!resolve(None, None, state.path(), &new_card).cloned);
+        assert_eq!(resolve(None, None, state.path(), &new_card).cloned, None);
         let cloned = resolve(None, None, state.path(), &copy);
-        assert!(cloned.cloned && cloned.warnings[0].contains("copied"));
+        assert!(cloned.cloned.as_ref().unwrap().contains(PIN_FILE));
         pin(&cloned, state.path()).unwrap();
-        assert!(resolve(None, None, state.path(), &copy).cloned, "the alarm must stay");
+        assert!(resolve(None, None, state.path(), &copy).cloned.is_some(), "the alarm must stay");
+        assert_eq!(resolve(None, None, state.path(), &original).cloned, None);
+    }
+
+    #[test]
+    fn a_copy_with_an_id_of_its_own_is_no_clone_and_stays_none() {
+        let (_a, original) = board(SERIAL, MAC);
+        let (_b, copy) = board(OTHER_SERIAL, OTHER_MAC);
+        let state = tempfile::tempdir().unwrap();
+        pin(&resolve(None, None, state.path(), &original), state.path()).unwrap();
+        let named = resolve(Some("gate-2"), None, state.path(), &copy);
+        assert_eq!(named.cloned, None);
+        pin(&named, state.path()).unwrap();
+        assert_eq!(resolve(Some("gate-2"), None, state.path(), &copy).cloned, None);
+        assert!(resolve(Some("gate-2"), None, state.path(), &original).cloned.is_some());
+    }
+
+    #[test]
+    fn devices_of_one_image_without_a_pin_get_ids_of_their_own() {
+        let (_a, one) = board(SERIAL, MAC);
+        let (_b, other) = board(OTHER_SERIAL, OTHER_MAC);
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = resolve(None, None, first.path(), &one);
+        let second = resolve(None, None, second.path(), &other);
+        assert_ne!(first.device, second.device);
+        assert_eq!((first.cloned, second.cloned), (None, None));
+    }
+
+    #[test]
+    fn a_spool_copied_alone_is_told_until_somebody_has_looked() {
+        let (_a, original) = board(SERIAL, MAC);
+        let (_b, other) = board(OTHER_SERIAL, OTHER_MAC);
+        let (state, fresh) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let spool = tempfile::tempdir().unwrap();
+        let (state, fresh, spool) = (state.path(), fresh.path(), spool.path());
+        let own = resolve(Some("gate-1"), None, state, &original);
+        pin_spool(&own, state, spool).unwrap();
+        assert_eq!(foreign_spool(&own, state, spool), None);
+
+        let thief = resolve(Some("gate-2"), None, fresh, &other);
+        assert_eq!(thief.cloned, None, "its own state is its own");
+        let told = foreign_spool(&thief, fresh, spool).unwrap();
+        assert!(told.contains("gate-1") && told.contains(PIN_FILE), "{told}");
+        pin_spool(&thief, fresh, spool).unwrap();
+        assert!(foreign_spool(&thief, fresh, spool).is_some(), "the alarm must stay");
+        fs::remove_file(spool.join(PIN_FILE)).unwrap();
+        pin_spool(&thief, fresh, spool).unwrap();
+        assert_eq!(foreign_spool(&thief, fresh, spool), None);
+        assert!(foreign_spool(&own, state, spool).is_some());
     }
 
     #[test]
@@ -442,7 +538,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         pin(&resolve(None, None, state.path(), &original), state.path()).unwrap();
         let nothing = Roots::at(state.path());
-        assert!(!resolve(None, None, state.path(), &nothing).cloned);
+        assert_eq!(resolve(None, None, state.path(), &nothing).cloned, None);
         fs::write(state.path().join(PIN_FILE), "{\"device\": \"../x\"").unwrap();
         let said = resolve(None, None, state.path(), &original);
         assert!(said.warnings[0].contains("damaged"));

@@ -110,6 +110,9 @@ pub struct CameraStatus {
     pub skipped: u64,
     /// Frames the camera dropped before us, by its own numbers.
     pub gaps: u64,
+    /// Frames that nobody read, because a newer one was there.
+    #[serde(default)]
+    pub passed_over: u64,
     /// Frames with motion.
     pub motion: u64,
     /// Events that began.

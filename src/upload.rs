@@ -26,6 +26,8 @@ pub enum DestinationSettings {
     S3(Box<S3Settings>),
     /// A local directory.
     Dir(DirSettings),
+    /// Nowhere yet: pictures wait on the device until a destination is configured.
+    Nowhere,
 }
 
 /// A directory that holds objects: the embedded default.
@@ -43,6 +45,7 @@ impl fmt::Display for DestinationSettings {
         match self {
             Self::S3(s3) => write!(f, "bucket {} at {}", s3.bucket, s3.endpoint),
             Self::Dir(dir) => write!(f, "directory {}", dir.path.display()),
+            Self::Nowhere => f.write_str("nowhere: pictures wait here"),
         }
     }
 }

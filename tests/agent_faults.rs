@@ -165,6 +165,25 @@ async fn a_driver_that_hangs_holds_up_neither_the_stop_nor_the_account() {
 }
 
 #[tokio::test]
+async fn one_camera_whose_driver_hangs_for_ever_leaves_the_others_their_pictures() {
+    let place = Place::new();
+    let (hang, at_it, let_go) = hanging();
+    let open: OpenCamera = Arc::new(move |source, clock| match source {
+        camera::Source::Scene(scene) if scene.seed == 1 => hang(source, clock),
+        _ => camera::open(source, clock),
+    });
+    let other = SCENE.replace("seed = 1", "seed = 2").replace("1s", "100ms");
+    let config = place.config("cam1", &[("yard", SCENE), ("gate", &other)], "");
+    let mut agent = Agent::start(config, deps(open)).await.unwrap();
+    tokio::task::spawn_blocking(move || at_it.recv_timeout(PLENTY)).await.unwrap().unwrap();
+    let status = turn_until(&mut agent, "ten pictures", |s| s.run.kept >= 10).await;
+    assert_eq!((status.cameras["yard"].frames, status.cameras["gate"].chosen >= 10), (0, true));
+    let status = agent.stop().await;
+    assert!(status.run.holds && status.ledger.holds);
+    drop(let_go);
+}
+
+#[tokio::test]
 async fn a_reload_leaves_a_hung_camera_behind_and_starts_the_new_one() {
     let place = Place::new();
     let (hang, at_it, let_go) = hanging();

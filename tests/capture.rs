@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use vedette::account::{Account, Refusal, Sums};
 use vedette::backoff::Backoff;
-use vedette::camera::{Camera, CameraError, OpenError, Pace, SceneSettings, Source};
+use vedette::camera::v4l2::hotplug::Watch;
+use vedette::camera::v4l2::name::Named;
+use vedette::camera::{Camera, CameraError, OpenError, Pace, SceneSettings, Source, Tally};
 use vedette::capture::{self, Ask, Running, Settings, State, Wiring};
 use vedette::clock::{BootId, BootTime};
 use vedette::contract::key::DEFAULT_TEMPLATE;
@@ -31,6 +33,7 @@ const PLENTY: Duration = Duration::from_secs(60);
 const SECOND: u64 = 1_000_000_000;
 const SIZE: (u32, u32) = (32, 16);
 const FRAME: u64 = 32 * 16 * 2;
+const REMARK: &str = "`gain` does not take 300; it takes 0 to 255";
 
 /// What the camera does at one call.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ enum Act {
     Wait,
     Timeout(Duration),
     Skip,
+    /// No frame, but so many were not lent: passed over, and unusable.
+    NotLent(u64, u64),
     Lost(&'static str),
     Ended,
     Panic,
@@ -62,6 +67,8 @@ struct Scripted {
     over: SyncSender<()>,
     gate: Arc<Mutex<Receiver<()>>>,
     waited: bool,
+    tally: Tally,
+    remarks: Vec<String>,
 }
 
 impl Scripted {
@@ -74,6 +81,10 @@ impl Scripted {
 impl Camera for Scripted {
     fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
@@ -98,10 +109,19 @@ impl Camera for Scripted {
             }
             Act::Timeout(waited) => Err(CameraError::Timeout(waited)),
             Act::Skip => Err(CameraError::Skip("flagged by the driver")),
+            Act::NotLent(passed_over, unusable) => {
+                self.tally.passed_over += passed_over;
+                self.tally.unusable += unusable;
+                Err(CameraError::Timeout(Duration::ZERO))
+            }
             Act::Lost(why) => Err(CameraError::Lost(why.into())),
             Act::Ended => Err(CameraError::Ended),
             Act::Panic => panic!("the script says so"),
         }
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
     }
 }
 
@@ -126,6 +146,7 @@ struct Plan {
     size: (u32, u32),
     format: PixelFormat,
     reopen: Backoff,
+    watch: Option<Watch>,
 }
 
 impl Default for Plan {
@@ -139,6 +160,7 @@ impl Default for Plan {
             size: SIZE,
             format: PixelFormat::Yuyv,
             reopen,
+            watch: None,
         }
     }
 }
@@ -203,9 +225,12 @@ impl Rig {
                     over: over_in.clone(),
                     gate: gate_out.clone(),
                     waited: false,
+                    tally: Tally::default(),
+                    remarks: vec![REMARK.into()],
                 })),
             }),
             reopen: plan.reopen,
+            watch: plan.watch,
             ended: Box::new(move || ended_in.send(()).unwrap()),
         };
         let running = capture::spawn(settings, wiring).unwrap();
@@ -273,6 +298,17 @@ fn frames_that_the_camera_dropped_are_counted_by_their_numbers() {
     let rig = Rig::new(Plan::default(), [Ok(script)]);
     rig.over();
     assert_eq!(counted(&rig), [6, 0, 9, 6, 0], "three, then none for going back, then six");
+    rig.stop();
+}
+
+#[test]
+fn frames_that_the_camera_did_not_lend_are_counted_apart_from_those_it_dropped() {
+    let first = vec![Act::Frame(0), Act::NotLent(3, 1), Act::Frame(1), Act::NotLent(2, 0)];
+    let first = [first, vec![Act::Lost("unplugged")]].concat();
+    let rig = Rig::new(Plan::default(), [Ok(first), Ok(vec![Act::NotLent(1, 1), Act::Frame(9)])]);
+    rig.over();
+    assert_eq!(counted(&rig), [3, 2, 0, 3, 1]);
+    assert_eq!(rig.running.counters.passed_over.load(Ordering::Relaxed), 6, "over both openings");
     rig.stop();
 }
 
@@ -419,6 +455,59 @@ fn a_stop_is_heard_while_a_lost_camera_waits_to_be_opened_again() {
     rig.ended.recv_timeout(PLENTY).unwrap();
     assert!(opened.recv_timeout(PLENTY).unwrap().is_err());
     assert_eq!(rig.state(), State::Stopped);
+}
+
+#[test]
+fn a_lost_camera_that_is_plugged_in_is_opened_at_once_and_again_until_it_may_be() {
+    let dev = tempfile::TempDir::new().unwrap();
+    let node = dev.path().join("video0");
+    let hours = Duration::from_secs(1 << 20);
+    let plan = Plan {
+        reopen: Backoff { base: hours, cap: hours },
+        watch: Watch::new(&Named::Path(node.clone()), dev.path()),
+        ..Plan::default()
+    };
+    let lost = vec![Act::Wait, Act::Lost("unplugged")];
+    // udev gives the node its group some time after it is there.
+    let script = [Ok(lost), Err("no permission"), Err("no permission"), Ok(frames(0..1))];
+    let rig = Rig::new(plan, script);
+    rig.over();
+    rig.gate.send(()).unwrap();
+    std::fs::write(&node, "").unwrap();
+    rig.over();
+    assert_eq!(rig.state(), State::Streaming(STREAMING.into()));
+    assert_eq!(counted(&rig), [1, 0, 0, 1, 1]);
+    rig.stop();
+}
+
+#[test]
+fn one_camera_that_hangs_for_ever_costs_the_other_nothing() {
+    let hung = Rig::new(Plan::default(), [Ok(frames(0..1))]);
+    hung.over(); // its driver does not answer from here on
+    let other = Rig::new(Plan::default(), [Ok(frames(0..50)), Ok(vec![])]);
+    other.over();
+    assert_eq!(counted(&other), [50, 0, 0, 50, 0]);
+    let (sums, picks) = other.stop();
+    assert!(sums.holds() && picks.len() == 50);
+    assert_eq!(hung.state(), State::Streaming(STREAMING.into()), "and still hangs");
+    hung.stop();
+}
+
+#[test]
+fn what_a_camera_could_not_do_is_told_while_it_streams_and_not_after() {
+    let script = [Ok(vec![Act::Wait, Act::Lost("unplugged")]), Err("gone"), Ok(vec![])];
+    let hours = Duration::from_secs(1 << 20);
+    let plan = Plan { reopen: Backoff { base: hours, cap: hours }, ..Plan::default() };
+    let rig = Rig::new(plan, script);
+    rig.over();
+    assert_eq!(rig.running.counters.remarks(), [REMARK]);
+    rig.gate.send(()).unwrap();
+    let begun = std::time::Instant::now();
+    while !rig.running.counters.remarks().is_empty() {
+        assert!(begun.elapsed() < PLENTY, "still told: {:?}", rig.running.counters.remarks());
+        std::thread::yield_now();
+    }
+    rig.stop();
 }
 
 #[test]

@@ -125,6 +125,45 @@ fn a_snapshot_is_accepted_taken_stored_and_its_key_is_told() {
 }
 
 #[test]
+fn a_lost_camera_is_told_with_its_reason_and_told_again_when_it_is_back() {
+    // A camera that is there for as long as a file is.
+    let dir = tempfile::TempDir::new().unwrap();
+    let (plug, frame) = (dir.path().join("plugged"), dir.path().join("frame.jpg"));
+    let grey = turbojpeg::Image {
+        pixels: vec![90_u8; 64 * 48],
+        width: 64,
+        pitch: 64,
+        height: 48,
+        format: turbojpeg::PixelFormat::GRAY,
+    };
+    let grey = turbojpeg::compress(grey.as_deref(), 80, turbojpeg::Subsamp::Gray).unwrap();
+    fs::write(&frame, &grey).unwrap();
+    fs::write(&plug, "").unwrap();
+    let script = format!(
+        "while [ -e {} ]; do cat {}; sleep 0.1; done; echo pulled out >&2; exit 1",
+        plug.display(),
+        frame.display()
+    );
+    let camera = format!("exec.command = [\"sh\", \"-c\", \"{script}\"]\nmotion.enabled = false\n");
+    let mut world = World::new(&camera);
+    let topic = format!("{PREFIX}/alarm/camera");
+    let mut alarm = |raised: bool| {
+        let is = |m: &Message| m.json()["subject"] == "front" && m.json()["raised"] == raised;
+        world.operator.wait_for(|m| m.topic == topic && is(m)).json()
+    };
+    fs::remove_file(&plug).unwrap();
+    let lost = alarm(true);
+    let text = lost["text"].as_str().unwrap();
+    assert!(text.starts_with("front is lost: ") && text.contains("pulled out"), "{text}");
+    fs::write(&plug, "").unwrap();
+    let back = alarm(false);
+    assert_eq!(back["name"], "camera");
+    assert!(back["text"].as_str().unwrap().starts_with("front is lost: "), "{back}");
+    world.device.wait("both cameras", |s| s.cameras.values().all(|c| c.state == "streaming"));
+    world.device.stop();
+}
+
+#[test]
 fn what_a_detector_says_is_carried_by_the_picture() {
     let mut world = World::new(QUICK);
     let said = json!({ "camera": "back", "label": "person", "boxes": [[0.25, 0.5, 0.5, 0.25]],

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::Value;
+use vedette::camera::Source;
 use vedette::config::cost::{Assumptions, cost};
 use vedette::config::{self, Config, Context};
 use vedette::grant::{AddressStyle, Provider};
@@ -219,7 +220,7 @@ fn the_reference_is_valid_with_everything_uncommented() {
     let device = Device::new();
     let text = read("config/vedette.toml");
     let all = device.parse(&uncommented(&text, |_| true));
-    assert_eq!(all.cameras.len(), 5);
+    assert_eq!(all.cameras.len(), 6);
     assert_eq!(all.identity.device, "gate-1");
     assert!(!all.cameras[0].profile.masks.is_empty());
     let other = device.parse(&alternative(&text));
@@ -303,7 +304,7 @@ fn every_example_is_valid_and_tells_its_store() {
         let config = device.parse(&read(&format!("config/examples/{name}.toml")));
         match config.upload.destination {
             DestinationSettings::S3(s3) => (s3.provider, s3.style, s3.region),
-            DestinationSettings::Dir(_) => panic!("{name} has no bucket"),
+            other => panic!("{name} has no bucket but {other}"),
         }
     };
     use {AddressStyle::*, Provider::*};
@@ -314,6 +315,47 @@ fn every_example_is_valid_and_tells_its_store() {
     assert_eq!(store("tencent-cos"), (Cos, VirtualHost, "ap-guangzhou".into()));
     assert_eq!(fs::read_dir(shipped("config/examples")).unwrap().count(), 5);
     assert!(read("config/examples/tencent-cos.toml").contains("NOT YET PROVEN"));
+}
+
+#[test]
+fn a_v4l2_camera_is_named_by_a_path_or_by_marks_and_told_what_is_wrong_with_it() {
+    let device = Device::new();
+    let small = |v4l2: &str| {
+        let text = format!(
+            "device.id = \"gate-1\"\n[camera.a.v4l2]\n{v4l2}\n[destination]\ndir.path = \"x\"\n"
+        );
+        config::parse(&text, &device.config(), &device.context())
+    };
+    for (v4l2, said) in [
+        ("", "which camera is meant is not said"),
+        (
+            "device = \"/dev/video0\"\nserial = \"A1\"",
+            "`device` and marks of the camera are both given",
+        ),
+        ("serial = \" \"", "`serial` is empty"),
+        ("usb = \"46d:825\"", "`46d:825` is not a USB id"),
+        ("card = \"x\"\nformat = \"mjpg\"", "did you mean `mjpeg`?"),
+        ("card = \"x\"\nwarm_up = 301", "301 is too large"),
+        (
+            "card = \"x\"\ncontrols = { gain = 1.5 }",
+            "a whole number, `true` or `false`, or text in quotes",
+        ),
+        ("card = \"x\"\ncontrols = { gain = [1] }", "found an array"),
+    ] {
+        let errors = small(v4l2).unwrap_err().render(false);
+        assert!(errors.contains(said), "{v4l2}: {errors}");
+    }
+    let marks = "usb = \"046D:0825\"\nport = \"1-1.2\"\nformat = \"rggb10p\"\nwarm_up = 0\n\
+                 controls = { gain = -3, hue_automatic = true, power_line_frequency = \"50 Hz\" }";
+    let Source::V4l2(settings) = &small(marks).unwrap().cameras[0].source else { panic!() };
+    assert_eq!(settings.device.to_string(), "usb 046d:0825 port 1-1.2");
+    assert_eq!((settings.format.unwrap().name(), settings.warm_up), ("rggb10p", 0));
+    let controls: Vec<_> = settings.controls.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(controls, ["gain=-3", "hue_automatic=true", "power_line_frequency=\"50 Hz\""]);
+    let same = small("device = \"/dev/v4l/by-id/usb-x-video-index0\"").unwrap();
+    assert!(
+        same.cameras == small("device = \"/dev/v4l/by-id/usb-x-video-index0\"").unwrap().cameras
+    );
 }
 
 #[test]

@@ -469,6 +469,7 @@ fn rig(settings: ExecSettings) -> Rig {
         beat: Beat::new("gate", PLENTY),
         open: Box::new(|source| vedette::camera::open(source, Arc::new(SystemClock::new()))),
         reopen: Backoff { base: Duration::ZERO, cap: Duration::ZERO },
+        watch: None,
         ended: Box::new(move || ended_in.send(()).unwrap()),
     };
     Rig { running: capture::spawn(settings, wiring).unwrap(), ended, _picks: picks_out }

@@ -5,13 +5,13 @@
 //! | `VEDETTE_V4L2_DEVICE` | the node; without it every test here says so and passes |
 //! | `VEDETTE_V4L2_VIVID` | the platform device behind the node (`vivid.0`): it may be unbound and told to inject faults |
 //! | `VEDETTE_V4L2_LOOPBACK` | a v4l2loopback node with `exclusive_caps=1`, to be fed with MJPEG |
-//! | `VEDETTE_V4L2_SAVE` | a directory for one frame as the driver gave it, beside its shape |
+//! | `VEDETTE_V4L2_SAVE` | a directory for one frame of each format as the driver gave it, its shape in its name |
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 #![allow(clippy::print_stderr, reason = "whoever runs these by hand reads what the device did")]
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vedette::camera::v4l2::name::Named;
-use vedette::camera::v4l2::{V4l2Camera, open};
+use vedette::camera::v4l2::offer::{Rates, Sizes};
+use vedette::camera::v4l2::{V4l2Camera, offered, open, reading};
 use vedette::camera::{Camera, CameraError, OpenError, V4l2Settings};
 use vedette::clock::{BootId, BootTime, Clock, WallTime};
 use vedette::frame::{PixelFormat, Stamp};
@@ -103,13 +104,26 @@ fn until_lost(camera: &mut V4l2Camera) -> String {
     panic!("not lost within {PATIENCE:?}");
 }
 
+/// Holds the thread up: as long as the driver needs to fill all buffers that it has (four, and never less
+/// than five frames a second).
+fn hold_up(mut meanwhile: impl FnMut()) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        meanwhile();
+    }
+}
+
 fn v4l2_ctl(device: &Path, arguments: [&str; 2]) {
     let done = Command::new("v4l2-ctl").arg("-d").arg(device).args(arguments).status().unwrap();
     assert!(done.success(), "v4l2-ctl {arguments:?}");
 }
 
+fn node(rig: &Rig) -> PathBuf {
+    rig.settings.device.resolve().unwrap()
+}
+
 fn control(rig: &Rig, assignment: &str) {
-    v4l2_ctl(&rig.settings.device.resolve().unwrap(), ["-c", assignment]);
+    v4l2_ctl(&node(rig), ["-c", assignment]);
 }
 
 /// Writes `frames` to the device over and over, ten a second, until told to stop.
@@ -202,11 +216,122 @@ fn hw_a_lent_frame_does_not_change_while_it_is_lent() {
     let mut camera = start(&rig.settings).unwrap();
     let frame = camera.next_frame(PATIENCE).unwrap();
     let copy = frame.data.to_vec();
-    // Long enough for the driver to fill all buffers that it has (25 frames a second, four buffers).
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(1) {
-        assert!(frame.data == copy.as_slice(), "the driver wrote into a lent buffer");
+    hold_up(|| assert!(frame.data == copy.as_slice(), "the driver wrote into a lent buffer"));
+    camera.next_frame(PATIENCE).unwrap();
+}
+
+#[test]
+fn hw_a_thread_that_was_held_up_goes_on_with_the_newest_frame() {
+    let Some(rig) = rig() else { return };
+    let mut camera = start(&rig.settings).unwrap();
+    let first = camera.next_frame(PATIENCE).unwrap().sequence;
+    hold_up(|| ());
+    let second = camera.next_frame(PATIENCE).unwrap().sequence;
+    let tally = camera.tally();
+    eprintln!("after a second: {tally:?}, {} dropped by the driver", second - first - 1);
+    assert!(tally.passed_over >= 1, "older frames were lent first: {tally:?}");
+    // Every buffer came back: the driver goes on filling as many as there are.
+    for _ in 0..12 {
+        camera.next_frame(PATIENCE).unwrap();
     }
+}
+
+#[test]
+fn hw_frames_that_the_driver_drops_are_gaps() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    control(&rig, "percentage_of_dropped_buffers=50");
+    let mut camera = start(&rig.settings).unwrap();
+    let begun = Instant::now();
+    let mut last = camera.next_frame(PATIENCE).unwrap().sequence;
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "no gap");
+        let next = camera.next_frame(PATIENCE).unwrap().sequence;
+        if next > last + 1 {
+            break;
+        }
+        last = next;
+    }
+    control(&rig, "percentage_of_dropped_buffers=0");
+}
+
+#[test]
+fn hw_numbers_go_on_over_the_wrap_of_the_drivers_counter() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    control(&rig, "wrap_sequence_number=1"); // It begins 128 frames before its end.
+    let small = V4l2Settings { size: Some((320, 180)), fps: Some(60), ..rig.settings.clone() };
+    let mut camera = start(&small).unwrap();
+    let begun = Instant::now();
+    let mut last = camera.next_frame(PATIENCE).unwrap().sequence;
+    assert!(last > u64::from(u32::MAX) - 128, "{last}");
+    while last <= u64::from(u32::MAX) {
+        assert!(begun.elapsed() < PATIENCE * 3, "{last}");
+        let next = camera.next_frame(PATIENCE).unwrap().sequence;
+        assert!(next > last && next < last + 1_000, "{next} after {last}");
+        last = next;
+    }
+    control(&rig, "wrap_sequence_number=0");
+}
+
+#[test]
+fn hw_warm_up_throws_the_first_frames_away() {
+    let Some(rig) = rig() else { return };
+    let wanted = V4l2Settings { warm_up: 10, ..rig.settings.clone() };
+    let mut camera = start(&wanted).unwrap();
+    let opened = BoottimeClock.boottime();
+    let mut slices = 1;
+    while !camera.ready(Duration::from_millis(50)).unwrap() {
+        slices += 1;
+    }
+    let frame = camera.next_frame(PATIENCE).unwrap();
+    // No camera here gives ten frames within 100 ms.
+    assert!(frame.captured.since(opened) > Duration::from_millis(100), "{:?}", frame.captured);
+    assert_eq!(camera.tally().unusable, 0);
+    eprintln!("warm after {slices} slices, {:?}", camera.tally());
+}
+
+#[test]
+fn hw_every_format_offered_gives_frames_of_its_length() {
+    let Some(rig) = rig() else { return };
+    let save = std::env::var_os("VEDETTE_V4L2_SAVE").map(PathBuf::from);
+    let offer = offered(&node(&rig)).unwrap();
+    let ours: BTreeSet<_> = offer.formats.iter().filter_map(|f| Some(f.format?.name())).collect();
+    let formats = PixelFormat::PREFERENCE.into_iter().filter(|f| ours.contains(f.name()));
+    for format in formats {
+        let wanted = V4l2Settings { format: Some(format), ..rig.settings.clone() };
+        let mut camera = start(&wanted).unwrap();
+        let geometry = camera.geometry();
+        assert_eq!(geometry.format, format);
+        let frame = camera.next_frame(PATIENCE).unwrap();
+        let len = frame.data.len() as u64;
+        assert!(
+            len >= geometry.least_bytes() && len <= geometry.frame_bytes(),
+            "{geometry:?}: {len}"
+        );
+        assert!(frame.data.windows(2).any(|w| w[0] != w[1]), "{geometry:?}: a blank frame");
+        if let Some(save) = &save {
+            let name = format!("{}-640x480-{}.raw", format.name(), geometry.stride);
+            std::fs::write(save.join(name), frame.data).unwrap();
+        }
+    }
+    let others: Vec<_> = offer.formats.iter().filter(|f| f.format.is_none()).collect();
+    let others: Vec<_> = others.iter().map(|f| f.fourcc.to_string()).collect();
+    eprintln!("{} formats: {ours:?}; not read: {others:?}", ours.len());
+    assert!(rig.vivid.is_none() || ours.len() >= 30, "vivid has more: {ours:?}");
+}
+
+#[test]
+fn hw_sizes_and_rates_are_offered() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    let offer = offered(&node(&rig)).unwrap();
+    let yuyv = offer.formats.iter().find(|f| f.format == Some(PixelFormat::Yuyv)).unwrap();
+    let Sizes::Listed(sizes) = &yuyv.sizes else { panic!("{yuyv:?}") };
+    let vga = sizes.iter().find(|s| (s.width, s.height) == (640, 480)).unwrap();
+    let Rates::Listed(rates) = &vga.rates else { panic!("{vga:?}") };
+    assert!(rates.len() > 1 && rates.windows(2).all(|w| w[0].fps() > w[1].fps()), "{rates:?}");
+    let speed = reading(&node(&rig)).unwrap();
+    eprintln!("{}\n{:?} {speed:?}", serde_json::to_string(&yuyv).unwrap(), speed.access());
+    let mut camera = start(&rig.settings).unwrap();
+    assert_eq!(reading(&node(&rig)), None, "somebody streams");
     camera.next_frame(PATIENCE).unwrap();
 }
 
@@ -232,9 +357,55 @@ fn hw_a_second_user_is_told_that_the_camera_is_busy() {
     let Some(rig) = rig() else { return };
     let first = start(&rig.settings).unwrap();
     let second = start(&rig.settings).err().expect("two streams on one camera");
-    assert!(matches!(second, OpenError::Busy(_)), "{second:?}");
+    assert!(matches!(&second, OpenError::Busy(t) if t.contains("this very process")), "{second:?}");
     drop(first);
     start(&rig.settings).unwrap().next_frame(PATIENCE).unwrap();
+}
+
+#[test]
+fn hw_another_program_that_holds_the_camera_is_named() {
+    let Some(rig) = rig() else { return };
+    let mut other = Command::new("v4l2-ctl")
+        .arg("-d")
+        .arg(node(&rig))
+        .args(["--stream-mmap", "--stream-to=-"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its first bytes say that it streams.
+    other.stdout.as_mut().unwrap().read_exact(&mut [0; 100]).unwrap();
+    let error = start(&rig.settings).err().expect("two streams on one camera");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    eprintln!("{error}");
+    let named = format!("v4l2-ctl (process {})", other.id());
+    assert!(matches!(&error, OpenError::Busy(text) if text.contains(&named)), "{error:?}");
+}
+
+/// Runs itself as nobody, who is in no group.
+#[test]
+fn hw_who_may_not_open_the_camera_is_told_the_group() {
+    let Some(rig) = rig() else { return };
+    if std::env::var_os("VEDETTE_V4L2_STRANGER").is_some() {
+        let error = start(&rig.settings).err().expect("nobody may open it");
+        assert!(matches!(error, OpenError::Permission(_)), "{error:?}");
+        return eprintln!("told: {error}");
+    }
+    let told = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "hw_who_may_not_open_the_camera_is_told_the_group", "--nocapture"])
+        .env("VEDETTE_V4L2_STRANGER", "yes")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&told.stderr);
+    let told = told.lines().find(|line| line.starts_with("told: ")).expect("no word of it");
+    eprintln!("{told}");
+    assert!(
+        told.contains("belongs to group video") && told.contains("usermod -aG video"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -265,6 +436,9 @@ fn hw_injected_faults_are_skipped_refused_or_lost_and_a_reopen_heals() {
             Err(CameraError::Skip(why)) => break assert!(why.contains("damaged"), "{why}"),
             Err(other) => panic!("{other}"),
         }
+        if camera.tally().unusable > 0 {
+            break; // A good one came after it, before we looked.
+        }
     }
     camera.next_frame(PATIENCE).unwrap();
     control(&rig, "inject_fatal_streaming_error=1");
@@ -288,7 +462,10 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
     v4l2_ctl(&device, ["-c", "keep_format=1"]);
     v4l2_ctl(&device, ["-x", "width=640,height=480,pixelformat=MJPG"]);
     let good = jpeg();
-    let frames = vec![good.clone(), b"\xff\xd8\xff\xd9".to_vec(), vec![7; 5_000]];
+    let unended = good[..good.len() - 2].to_vec();
+    let cut = good[..200].to_vec();
+    let frames =
+        vec![good.clone(), b"\xff\xd8\xff\xd9".to_vec(), vec![7; 5_000], unended.clone(), cut];
     let stop = Arc::new(AtomicBool::new(false));
     let feeder = feed(device.clone(), frames, Arc::clone(&stop));
     let settings = V4l2Settings::node(device);
@@ -296,13 +473,14 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
     let geometry = camera.geometry();
     assert_eq!(geometry.format, PixelFormat::Mjpeg);
     assert_eq!((geometry.width, geometry.height, geometry.stride), (640, 480, 0));
-    let (mut pictures, mut skipped) = (0, BTreeSet::new());
+    let (mut pictures, mut without_end, mut skipped) = (0, 0, BTreeSet::new());
     let begun = Instant::now();
-    while pictures < 3 || skipped.len() < 2 {
-        assert!(begun.elapsed() < PATIENCE, "{pictures} pictures, skipped {skipped:?}");
+    while pictures < 3 || without_end < 1 || skipped.len() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "{pictures}, {without_end}, skipped {skipped:?}");
         match camera.next_frame(PATIENCE) {
             // The loopback's first buffer says that it is full, whatever was written.
             Ok(frame) if frame.data.len() > good.len() => {}
+            Ok(frame) if frame.data == unended.as_slice() => without_end += 1,
             Ok(frame) => {
                 assert!(frame.data == good.as_slice(), "{} other bytes", frame.data.len());
                 pictures += 1;
@@ -311,7 +489,7 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
             Err(other) => panic!("{other}"),
         }
     }
-    eprintln!("{pictures} pictures, skipped {skipped:?}");
+    eprintln!("{pictures} pictures, {without_end} without an end, skipped {skipped:?}");
     stop.store(true, Ordering::Relaxed);
     feeder.join().unwrap();
     let silence = loop {
@@ -322,6 +500,17 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
     };
     assert!(matches!(silence, CameraError::Timeout(_) | CameraError::Lost(_)), "{silence}");
     eprintln!("without its feeder: {silence}");
+}
+
+#[test]
+fn hw_a_camera_that_disconnects_is_lost_and_its_next_opening_works() {
+    let Some((rig, _)) = vivid_rig() else { return };
+    let mut camera = start(&rig.settings).unwrap();
+    camera.next_frame(PATIENCE).unwrap();
+    control(&rig, "disconnect=1");
+    eprintln!("disconnected: {}", until_lost(&mut camera));
+    drop(camera); // STREAMOFF and REQBUFS are refused here; vivid comes back with its last user gone.
+    open_within_patience(&rig.settings).next_frame(PATIENCE).unwrap();
 }
 
 #[test]

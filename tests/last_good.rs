@@ -121,6 +121,76 @@ fn a_broken_file_changes_nothing_on_reload_and_a_good_one_does() {
 }
 
 #[test]
+fn pictures_are_kept_without_a_destination_and_sent_once_a_drop_in_names_one() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    let file = dir.join("vedette.toml");
+    let nowhere =
+        good(dir).replace(&format!("[destination.dir]\npath = \"{}/store\"\n", dir.display()), "");
+    assert!(!nowhere.contains("destination"));
+    fs::write(&file, nowhere.replace("[spool]", "[camera.street]\ninterval = \"100ms\"\n[spool]"))
+        .unwrap();
+    let mut agent = start(dir);
+    let status = wait(dir, &mut agent, "pictures that wait", |s| s.ledger.queued >= 3);
+    assert_eq!((status.ledger.stored, status.upload.in_flight), (0, 0));
+    assert_eq!(status.upload.destination, "nowhere: pictures wait here");
+    let [alarm] = status.alarms.as_slice() else { panic!("{:?}", status.alarms) };
+    assert_eq!(alarm.name, "destination");
+    assert!(alarm.text.contains("no destination is configured"), "{alarm:?}");
+
+    let drop_ins = dir.join("vedette.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::create_dir(dir.join("store")).unwrap();
+    fs::write(drop_ins.join("10.toml"), "destination.dir.path = \"../store\"\n").unwrap();
+    agent.signal(Signal::HUP);
+    let first = status.ledger.kept;
+    let status = wait(dir, &mut agent, "all are stored", |s| s.ledger.stored >= first);
+    assert!(status.alarms.is_empty() && status.ledger.holds, "{:?}", status.alarms);
+    assert_eq!(status.cameras["street"].reopened, 0, "the camera was left alone");
+    stop(&mut agent);
+
+    // It restarts from all files, and a drop-in that breaks them is as a broken file.
+    fs::write(drop_ins.join("20.toml"), "camera.street.intervall = \"1s\"\n").unwrap();
+    let mut agent = start(dir);
+    let status = wait(dir, &mut agent, "the last good ones", |s| s.cameras["street"].frames > 0);
+    assert!(status.config.last_good && status.upload.destination.ends_with("/store"), "{status:?}");
+    let text = &status.alarms[0].text;
+    assert!(text.contains("20.toml:1:15"), "{text}");
+    stop(&mut agent);
+}
+
+#[test]
+fn what_0_1_0_left_on_a_device_is_taken_up() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    let left = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0");
+    let put = |from: &str, to: &str| {
+        let to = dir.join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(left.join(from), to).unwrap();
+    };
+    put("identity.json", "state/identity.json");
+    put("last-good.toml", "state/last-good.toml");
+    put("spool/spool.json", "spool/spool.json");
+    for n in ["1", "2"] {
+        let name = format!("spool/images/00000000/000000000000000{n}");
+        put(&name, &name);
+    }
+    fs::create_dir(dir.join("store")).unwrap();
+    fs::write(dir.join("vedette.toml"), "nonsense = true\n").unwrap();
+    let mut agent = start(dir);
+    let status = wait(dir, &mut agent, "its pictures are sent", |s| {
+        s.ledger.stored >= 2 && s.cameras["street"].frames > 0
+    });
+    assert!(status.config.last_good && status.device == "gate-1", "{status:?}");
+    assert!(status.ledger.holds && status.ledger.quarantined == 0, "{:?}", status.ledger);
+    let spool: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("spool/spool.json")).unwrap()).unwrap();
+    assert_eq!(spool["uuid"], "7b42e1f9-e0bf-4292-ba82-085069335f76");
+    stop(&mut agent);
+}
+
+#[test]
 fn without_a_last_good_configuration_the_exit_code_is_78() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::write(dir.path().join("vedette.toml"), "nonsense = true\n").unwrap();

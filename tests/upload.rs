@@ -663,7 +663,7 @@ async fn a_setup_that_cannot_work_is_an_alarm_and_not_an_end() {
         ca_file: Some("/nonexistent/ca.pem".into()),
         ..match s3(&Server::start(|_| Step::Reset)) {
             DestinationSettings::S3(s3) => *s3,
-            DestinationSettings::Dir(_) => unreachable!(),
+            other => panic!("no bucket: {other}"),
         }
     }));
     let mut world = World::new(destination);

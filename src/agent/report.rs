@@ -15,7 +15,7 @@ use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
     RunStatus, Status, UploadStatus,
 };
-use crate::upload::Standing;
+use crate::upload::{DestinationSettings, Standing};
 
 /// Longest time to wait for the spool's account: its thread may be in an fsync for a minute, and a
 /// status that says so is better than none.
@@ -71,6 +71,10 @@ impl Agent {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
             }
+            let remarks = camera.running.counters.remarks();
+            if !remarks.is_empty() {
+                raise(Alarm::about("settings", name, format!("{name}: {}", remarks.join("; "))));
+            }
             let frame = camera.running.counters.frame_bytes.load(Relaxed);
             if frame.saturating_mul(2) > self.account.limit() {
                 let text = format!(
@@ -90,6 +94,11 @@ impl Agent {
         }
         if let Some(why) = self.upload_status().parked {
             raise(Alarm::new("destination", why));
+        }
+        if self.config.upload.destination == DestinationSettings::Nowhere {
+            let text = "no destination is configured: pictures wait on this device, and when the spool is \
+                        full the least valuable go; add `[destination.s3]`, then reload";
+            raise(Alarm::new("destination", text));
         }
         if let Some(why) = self.link.as_ref().and_then(|link| link.state.borrow().fault.clone()) {
             raise(Alarm::new("mqtt", why));
@@ -266,6 +275,7 @@ fn camera_status(camera: &Camera) -> CameraStatus {
         analysed: c.analysed.load(Relaxed),
         skipped: c.skipped.load(Relaxed),
         gaps: c.gaps.load(Relaxed),
+        passed_over: c.passed_over.load(Relaxed),
         motion: c.motion.load(Relaxed),
         events: c.events.load(Relaxed),
         chosen: c.chosen.load(Relaxed),

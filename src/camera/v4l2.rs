@@ -1,86 +1,212 @@
-//! Cameras behind V4L2: USB webcams, capture cards, and sensors with a single-planar node.
+//! Cameras behind V4L2: USB webcams, capture cards, and sensors, single- or multi-planar.
 //!
-//! [`open`] agrees on format and size (`device`), then streams out of mapped buffers (`stream`).
-//! Called by `camera::open`; the [`V4l2Camera`] belongs to one camera thread. A frame points into the
-//! driver's buffer, and the buffer goes back to the driver at the next call of `next_frame`.
+//! [`open`] agrees on format, size and rate (`device`), asks for less where the USB bus has no room
+//! (`less`), and streams out of mapped buffers (`stream`). Called by `camera::open`; the [`V4l2Camera`]
+//! belongs to one camera thread. A frame points into the driver's buffer, or into a copy of it where
+//! such buffers are slow to read (`access`); the buffer goes back to the driver at the next call of
+//! `next_frame`. Of several frames that wait, the newest good one is lent and the others are given back:
+//! a thread that was held up goes on with the present.
 //!
 //! A camera that is unplugged, hangs or sends rubbish shows as [`CameraError::Lost`],
 //! [`CameraError::Timeout`] or [`CameraError::Skip`]: nothing here panics or blocks beyond its
-//! time-out.
+//! time-out, as long as the driver's calls return at all.
+//!
+//! # The oldest kernel
+//!
+//! Linux 4.1, which Rust's own library asks for on arm64 (3.2 elsewhere); no call made here is younger and
+//! indispensable, but for static 32-bit builds. Tested on 6.1 (Debian 12) only. What came when, and what a
+//! vendor's older kernel lacks:
+//!
+//! | since | what | without it |
+//! |---|---|---|
+//! | 2.6.19 | `VIDIOC_ENUM_FRAMESIZES`, `VIDIOC_ENUM_FRAMEINTERVALS` | sizes and rates are not known beforehand |
+//! | 2.6.39 | the multi-planar calls | such cameras do not work |
+//! | 3.3 | `device_caps` of `VIDIOC_QUERYCAP` | a metadata node is not told from a camera's |
+//! | 3.9 | the clock of a time stamp in the buffer's flags | the time of arrival counts |
+//! | 3.17 | `VIDIOC_QUERY_EXT_CTRL` | the older call is used; controls of 64 bits are not seen |
+//! | 5.6 | buffers with 64-bit times on 32-bit machines | programs whose C library has such times, as static ones (musl 1.2) do, get no frame |
 
+pub mod access;
 pub mod controls;
 mod device;
+mod filled;
+mod formats;
+pub mod hotplug;
+mod less;
 pub mod name;
+pub mod offer;
 mod stream;
+pub mod survey;
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use v4l::v4l_sys as sys;
 
-use self::stream::{Fault, Filled, Node, Stream};
-use super::{Camera, CameraError, OpenError, V4l2Settings};
-use crate::clock::{BootTime, Clock};
-use crate::frame::{Frame, Geometry, PixelFormat, Stamp};
+use self::access::Reading;
+use self::device::{Agreed, Ask};
+use self::filled::Numbers;
+use self::less::Refused;
+use self::offer::{Offer, Rate};
+use self::stream::{Capability, Fault, Node, Stream};
+use super::{Camera, CameraError, OpenError, Tally, V4l2Settings};
+use crate::clock::Clock;
+use crate::frame::{Frame, Geometry, PixelFormat};
 
 /// Enough for the driver to fill one while one is lent and one is lost to scheduling.
 const BUFFERS: u32 = 4;
 
-/// The smallest well-formed JPEG (one grey pixel, shortest tables) has 125 bytes; cameras send a few
-/// bytes of nothing after a USB error.
-const LEAST_JPEG: usize = 125;
+/// A camera that is slow to warm up is taken as it is after this.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
 /// An open and streaming V4L2 camera.
 pub struct V4l2Camera {
     stream: Stream,
     geometry: Geometry,
-    least_bytes: usize,
-    sequence: Sequence,
+    numbers: Numbers,
+    tally: Tally,
+    warm_up: Option<WarmUp>,
     clock: Arc<dyn Clock>,
+    remarks: Vec<String>,
+}
+
+/// Frames that are still to be thrown away.
+#[derive(Clone, Copy, Debug)]
+struct WarmUp {
+    left: u64,
+    until: Instant,
+}
+
+/// A stream that was started, and what it was started with.
+struct Opened {
+    capability: Capability,
+    agreed: Agreed,
+    stream: Stream,
+    remarks: Vec<String>,
 }
 
 /// Opens the device, agrees on format, size and rate, and starts the stream.
 ///
-/// What was asked for and not to be had (size, rate) is replaced by the driver's nearest; what came out
-/// is in [`Camera::geometry`] and in one line of the log.
+/// What was asked for and not to be had (size, rate, or anything that the USB bus has no room for) is
+/// replaced by the nearest; what came out is in [`Camera::geometry`] and in one line of the log.
 ///
 /// # Errors
 /// See [`OpenError`]; the device is closed again.
 pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera, OpenError> {
     let path = settings.device.resolve()?;
     let device = path.as_path();
-    let refused = |fault: Fault| device::refusal(device, &fault);
-    let node = Node::open(device).map_err(refused)?;
-    let agreed = device::negotiate(&node, device, settings)?;
-    let geometry = agreed.geometry;
-    let least_bytes = usize::try_from(geometry.least_bytes()).unwrap_or(usize::MAX);
-    let stream = Stream::start(node, BUFFERS).map_err(refused)?;
-    if stream.capacity() < least_bytes {
+    let wanted = Ask::of(settings);
+    let (opened, ask) = less::until_it_fits(
+        wanted,
+        |ask| attempt(settings, device, ask),
+        |least| no_room(device, least),
+    )?;
+    let geometry = opened.agreed.geometry;
+    if (opened.stream.capacity() as u64) < geometry.least_bytes() {
         return Err(OpenError::Unsupported(format!(
-            "the buffers of {} hold {} bytes, less than the {least_bytes} of a frame of {}x{}; set \
-             another size",
+            "the buffers of {} hold {} bytes, less than the {} of a frame of {}x{}; set another size",
             device.display(),
-            stream.capacity(),
+            opened.stream.capacity(),
+            geometry.least_bytes(),
             geometry.width,
             geometry.height
         )));
     }
+    let less = ask != wanted;
+    say_opened(device, settings, &opened, less);
+    if less {
+        tracing::warn!(
+            device = %device.display(),
+            format = geometry.format.name(),
+            width = geometry.width,
+            height = geometry.height,
+            fps = opened.agreed.rate.map(Rate::fps),
+            "Camera gives less than was asked for, since its USB bus has no room: give it a port of its \
+             own, or ask for this."
+        );
+    }
+    let left = u64::from(settings.warm_up);
+    let warm_up = (left > 0).then(|| WarmUp { left, until: Instant::now() + WARM_UP_LIMIT });
+    let (numbers, tally) = (Numbers::default(), Tally::default());
+    let Opened { stream, remarks, .. } = opened;
+    Ok(V4l2Camera { stream, geometry, numbers, tally, warm_up, clock, remarks })
+}
+
+/// One try, from opening the node to a stream that runs. Nothing of an earlier agreement is trusted.
+fn attempt(
+    settings: &V4l2Settings,
+    device: &Path,
+    ask: &Ask,
+) -> Result<Opened, Refused<OpenError>> {
+    let refused = |fault: Fault| Refused::Otherwise(device::refusal(device, &fault));
+    let node = Node::open(device).map_err(refused)?;
+    let capability = node.capability();
+    settings.memory.check(&settings.device, device, &node).map_err(Refused::Otherwise)?;
+    let agreed = device::negotiate(&node, device, ask).map_err(Refused::Otherwise)?;
+    let remarks = controls::set(&node, &settings.controls);
+    match Stream::start(node, BUFFERS) {
+        Ok(stream) => Ok(Opened { capability, agreed, stream, remarks }),
+        Err(fault) if fault.errno() == Some(Errno::NOSPC) => {
+            let offer = Node::open(device).and_then(|node| device::offer(&node));
+            Err(Refused::NoRoom(agreed, offer.map_err(refused)?))
+        }
+        Err(fault) => Err(refused(fault)),
+    }
+}
+
+fn no_room(device: &Path, least: &Agreed) -> OpenError {
+    let Geometry { format, width, height, .. } = least.geometry;
+    OpenError::Io(format!(
+        "{} finds no room on its USB bus, not even for {} {width}x{height}{}: plug the camera into a port \
+         of its own, away from other cameras and not behind a hub",
+        device.display(),
+        format.name(),
+        least.rate.map_or_else(String::new, |rate| format!(" at {rate} frames a second")),
+    ))
+}
+
+fn say_opened(device: &Path, settings: &V4l2Settings, opened: &Opened, less: bool) {
+    let Opened { capability, agreed, stream, remarks } = opened;
+    let reading = stream.reading();
     tracing::info!(
         device = %device.display(),
-        driver = %device::printable(&agreed.capability.driver),
-        card = %device::printable(&agreed.capability.card),
-        format = geometry.format.name(),
-        width = geometry.width,
-        height = geometry.height,
-        stride = geometry.stride,
-        fps = agreed.rate.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds.max(1))),
+        driver = %device::printable(&capability.driver),
+        card = %device::printable(&capability.card),
+        format = agreed.geometry.format.name(),
+        fourcc = %agreed.code,
+        width = agreed.geometry.width,
+        height = agreed.geometry.height,
+        stride = agreed.geometry.stride,
+        fps = agreed.rate.map(Rate::fps),
+        asked_format = settings.format.map(PixelFormat::name),
         asked_size = ?settings.size,
         asked_fps = settings.fps,
+        settled_for_less = less,
+        multi_planar = capability.multi_planar(),
         buffers = stream.count(),
+        access = reading.access().name(),
+        mapped_mb_s = reading.mapped_mb_s(),
         "Camera opened."
     );
-    Ok(V4l2Camera { stream, geometry, least_bytes, sequence: Sequence::default(), clock })
+    for remark in remarks {
+        tracing::warn!(device = %device.display(), "Control: {remark}.");
+    }
+}
+
+/// What the device offers: formats, sizes, rates.
+///
+/// # Errors
+/// It is not there, is no V4L2 device, or may not be opened: see [`OpenError`].
+pub fn offered(device: &Path) -> Result<Offer, OpenError> {
+    let offer = Node::open(device).and_then(|node| device::offer(&node));
+    offer.map_err(|fault| device::refusal(device, &fault))
+}
+
+/// How fast the device's buffers are read; `None` while somebody streams from it, or without a buffer.
+#[must_use]
+pub fn reading(device: &Path) -> Option<Reading> {
+    Node::open(device).and_then(|node| stream::reading(&node)).ok()
 }
 
 impl Camera for V4l2Camera {
@@ -88,15 +214,63 @@ impl Camera for V4l2Camera {
         self.geometry
     }
 
-    fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
-        let filled = self.stream.next(timeout).map_err(|fault| trouble(&fault, timeout))?;
-        let sequence = self.sequence.extend(filled.sequence);
-        let data = self.stream.lent();
-        if let Some(fault) = unusable(&filled, data, self.geometry.format, self.least_bytes) {
-            return Err(CameraError::Skip(fault));
+    /// Throws the first frames away, good or bad, while exposure and white balance settle. A camera that
+    /// gives none is ready when the time is up; its silence shows then.
+    fn ready(&mut self, timeout: Duration) -> Result<bool, OpenError> {
+        let slice = Instant::now() + timeout;
+        while let Some(WarmUp { left, until }) = self.warm_up {
+            let now = Instant::now();
+            if left == 0 || now >= until {
+                tracing::debug!(left, "Camera is warm.");
+                (self.warm_up, self.tally) = (None, Tally::default());
+            } else if now >= slice {
+                return Ok(false);
+            } else {
+                let before = self.tally;
+                match self.next_frame(slice.min(until) - now) {
+                    Ok(_) | Err(CameraError::Skip(_)) => {}
+                    Err(CameraError::Timeout(_)) => continue,
+                    Err(lost) => return Err(OpenError::Io(lost.to_string())),
+                }
+                let more = self.tally.passed_over - before.passed_over;
+                self.warm_up = Some(WarmUp { left: left.saturating_sub(1 + more), until });
+            }
         }
-        let (captured, stamp) = capture_time(&filled, monotonic_now(), self.clock.boottime());
+        Ok(true)
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
+        let Self { stream, geometry, numbers, tally, .. } = self;
+        let next = stream
+            .next(timeout, |filled, data| {
+                let missed = numbers.came(filled.sequence);
+                filled::unusable(filled, data, geometry).map_or(Ok(missed), Err)
+            })
+            .map_err(|fault| trouble(&fault, timeout))?;
+        tally.passed_over += u64::from(next.passed_over);
+        tally.unusable += u64::from(next.bad);
+        let sequence = numbers.lent(next.verdict.map_err(CameraError::Skip)?);
+        let (captured, stamp) =
+            filled::capture_time(&next.filled, filled::monotonic_now(), self.clock.boottime());
+        let data = whole(self.stream.lent(), &self.geometry);
         Ok(Frame { geometry: self.geometry, data, sequence, captured, stamp })
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+/// Without what drivers append to raw frames, to fill a page or for their own use.
+fn whole<'a>(data: &'a [u8], geometry: &Geometry) -> &'a [u8] {
+    let bytes = usize::try_from(geometry.frame_bytes()).unwrap_or(usize::MAX);
+    match geometry.format {
+        PixelFormat::Mjpeg => data,
+        _ => data.get(..bytes).unwrap_or(data),
     }
 }
 
@@ -112,173 +286,9 @@ fn trouble(fault: &Fault, timeout: Duration) -> CameraError {
     }
 }
 
-/// Why a filled buffer holds no picture, if so.
-fn unusable(
-    filled: &Filled,
-    data: &[u8],
-    format: PixelFormat,
-    least_bytes: usize,
-) -> Option<&'static str> {
-    if filled.flags & sys::V4L2_BUF_FLAG_ERROR != 0 {
-        return Some("the driver marked it as damaged");
-    }
-    if data.is_empty() {
-        return Some("empty");
-    }
-    match format {
-        PixelFormat::Mjpeg => jpeg_fault(data),
-        _ if data.len() < least_bytes => Some("rows are missing"),
-        _ => None,
-    }
-}
-
-/// Can this be a JPEG at all? What lies between the ends is for the first pass to find out.
-fn jpeg_fault(data: &[u8]) -> Option<&'static str> {
-    if data.len() < LEAST_JPEG {
-        Some("too small for a jpeg")
-    } else if !data.starts_with(&[0xff, 0xd8]) {
-        Some("does not begin like a jpeg")
-    } else {
-        None
-    }
-}
-
-/// CLOCK_MONOTONIC in ns.
-fn monotonic_now() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::try_from(t).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// A driver's time in ns; 0 ("no time") for what cannot be one.
-// The fields are 32 or 64 bits wide, by architecture.
-#[allow(clippy::useless_conversion)]
-fn nanoseconds(t: sys::timeval) -> u64 {
-    let seconds = u64::try_from(i64::from(t.tv_sec)).ok();
-    let micros = u64::try_from(i64::from(t.tv_usec)).ok();
-    seconds
-        .and_then(|s| s.checked_mul(1_000_000)?.checked_add(micros?)?.checked_mul(1_000))
-        .unwrap_or(0)
-}
-
-/// When a frame was captured: the driver's stamp moved from CLOCK_MONOTONIC to CLOCK_BOOTTIME by the
-/// clocks' difference now, which is the time that the machine has slept. A frame that was waiting while
-/// the machine slept comes out as captured that much later.
-///
-/// A stamp of zero, or one from the future, is no stamp, and the time of arrival counts: uvcvideo makes
-/// such from a broken camera clock, and vivid dates the end of a frame that it hands over at its start.
-fn capture_time(filled: &Filled, monotonic: u64, boottime: BootTime) -> (BootTime, Stamp) {
-    let clock = filled.flags & sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
-    let stamp = nanoseconds(filled.stamp);
-    let age = (clock == sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC && stamp > 0)
-        .then(|| monotonic.checked_sub(stamp))
-        .flatten();
-    match age.and_then(|age| boottime.0.checked_sub(age)) {
-        Some(captured) => (BootTime(captured), Stamp::Driver),
-        None => (boottime, Stamp::Arrival),
-    }
-}
-
-/// The driver's 32-bit counter made into one that never wraps and always grows.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sequence {
-    last: Option<(u32, u64)>,
-}
-
-impl Sequence {
-    /// The next number. A counter that stands still (drivers that never fill it in) or goes back
-    /// (drivers that begin again) counts as one step.
-    fn extend(&mut self, raw: u32) -> u64 {
-        let next = match self.last {
-            None => u64::from(raw),
-            Some((last_raw, last)) => {
-                let step = raw.wrapping_sub(last_raw);
-                let forward = (1..=u32::MAX / 2).contains(&step);
-                last.saturating_add(if forward { u64::from(step) } else { 1 })
-            }
-        };
-        self.last = Some((raw, next));
-        next
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    const MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-
-    fn filled(flags: u32, tv_usec: i32) -> Filled {
-        let stamp = sys::timeval { tv_sec: 0, tv_usec: tv_usec.into() };
-        Filled { flags, sequence: 0, stamp }
-    }
-
-    /// All times in µs.
-    fn time(flags: u32, stamp: i32, monotonic: u64, boottime: u64) -> (u64, Stamp) {
-        let boottime = BootTime(boottime * 1_000);
-        let (t, stamp) = capture_time(&filled(flags, stamp), monotonic * 1_000, boottime);
-        (t.0 / 1_000, stamp)
-    }
-
-    #[test]
-    fn driver_stamps_move_to_boottime_by_the_time_slept() {
-        assert_eq!(time(MONOTONIC, 900, 1_000, 1_000), (900, Stamp::Driver));
-        assert_eq!(time(MONOTONIC, 900, 1_000, 5_000), (4_900, Stamp::Driver));
-        assert_eq!(time(MONOTONIC, 1_000, 1_000, 5_000), (5_000, Stamp::Driver));
-    }
-
-    #[test]
-    fn arrival_counts_where_the_stamp_is_of_another_clock_or_impossible() {
-        assert_eq!(time(0, 900, 1_000, 5_000), (5_000, Stamp::Arrival));
-        assert_eq!(time(0x4000, 900, 1_000, 5_000), (5_000, Stamp::Arrival));
-        assert_eq!(time(MONOTONIC, 0, 1_000, 5_000), (5_000, Stamp::Arrival));
-        assert_eq!(time(MONOTONIC, 1_001, 1_000, 5_000), (5_000, Stamp::Arrival));
-        assert_eq!(time(MONOTONIC, 1, 1_000, 500), (500, Stamp::Arrival));
-    }
-
-    #[test]
-    fn times_that_cannot_be_are_no_time() {
-        let t = |tv_sec, tv_usec| nanoseconds(sys::timeval { tv_sec, tv_usec });
-        assert_eq!(t(2, 3), 2_000_003_000);
-        assert_eq!(t(-1, 0), 0);
-        assert_eq!(t(1, -5), 0);
-        assert_eq!(t(0, 0), 0);
-    }
-
-    fn extended(raw: &[u32]) -> Vec<u64> {
-        let mut sequence = Sequence::default();
-        raw.iter().map(|&n| sequence.extend(n)).collect()
-    }
-
-    #[test]
-    fn the_sequence_keeps_gaps_and_goes_on_over_the_wrap() {
-        assert_eq!(extended(&[7, 8, 12]), [7, 8, 12]);
-        let top = u64::from(u32::MAX);
-        assert_eq!(extended(&[u32::MAX - 1, u32::MAX, 0, 3]), [top - 1, top, top + 1, top + 4]);
-        assert_eq!(extended(&[u32::MAX, 2]), [top, top + 3], "two lost over the wrap");
-    }
-
-    #[test]
-    fn a_sequence_that_stands_still_or_goes_back_grows_by_one() {
-        assert_eq!(extended(&[0, 0, 0]), [0, 1, 2]);
-        assert_eq!(extended(&[100, 101, 0, 1, 2]), [100, 101, 102, 103, 104]);
-    }
-
-    #[test]
-    fn frames_that_cannot_be_pictures_are_told() {
-        let mut jpeg = vec![0; LEAST_JPEG];
-        jpeg[..2].copy_from_slice(&[0xff, 0xd8]);
-        let mjpeg = |flags, data: &[u8]| unusable(&filled(flags, 1), data, PixelFormat::Mjpeg, 0);
-        assert_eq!(mjpeg(0, &jpeg), None);
-        assert_eq!(mjpeg(0, &jpeg[..LEAST_JPEG - 1]), Some("too small for a jpeg"));
-        assert_eq!(mjpeg(0, &jpeg[..0]), Some("empty"));
-        assert_eq!(mjpeg(sys::V4L2_BUF_FLAG_ERROR, &jpeg), Some("the driver marked it as damaged"));
-        jpeg[1] = 0xd9;
-        assert_eq!(mjpeg(0, &jpeg), Some("does not begin like a jpeg"));
-        let yuyv = |data: &[u8]| unusable(&filled(0, 1), data, PixelFormat::Yuyv, 64);
-        assert_eq!(yuyv(&[0; 64]), None);
-        assert_eq!(yuyv(&[0; 63]), Some("rows are missing"));
-    }
 
     #[test]
     fn faults_become_what_the_capture_loop_does_next() {
@@ -293,24 +303,25 @@ mod tests {
         assert!(call(Errno::INVAL).starts_with("the camera's stream broke: VIDIOC_DQBUF: "));
     }
 
-    proptest! {
-        #[test]
-        fn any_sequence_grows_strictly(raw in proptest::collection::vec(any::<u32>(), 1..50)) {
-            let out = extended(&raw);
-            prop_assert!(out.windows(2).all(|w| w[0] < w[1]));
-        }
+    #[test]
+    fn what_drivers_append_to_raw_frames_is_cut_off_and_a_jpeg_is_left_whole() {
+        let data = vec![0; 4096];
+        let cut =
+            |format| whole(&data, &Geometry { format, width: 40, height: 10, stride: 80 }).len();
+        assert_eq!(cut(PixelFormat::Yuyv), 800);
+        assert_eq!(cut(PixelFormat::Nv12), 1_200);
+        assert_eq!(cut(PixelFormat::Mjpeg), 4096);
+        let least = Geometry { format: PixelFormat::Grey, width: 40, height: 10, stride: 64 };
+        assert_eq!(whole(&data[..616], &least).len(), 616, "the last row's padding may be missing");
+    }
 
-        #[test]
-        fn capture_is_never_after_arrival(
-            flags: u32,
-            seconds: i32,
-            micros: i32,
-            monotonic: u64,
-            boottime: u64,
-        ) {
-            let stamp = sys::timeval { tv_sec: seconds.into(), tv_usec: micros.into() };
-            let filled = Filled { flags, sequence: 0, stamp };
-            prop_assert!(capture_time(&filled, monotonic, BootTime(boottime)).0.0 <= boottime);
-        }
+    #[test]
+    fn no_room_for_the_least_says_what_that_was_and_what_helps() {
+        let geometry = Geometry { format: PixelFormat::Yuyv, width: 160, height: 120, stride: 320 };
+        let rate = Some(Rate::per_second(5));
+        let agreed = Agreed { code: offer::Code::of(b"YUYV"), geometry, rate };
+        let text = no_room(Path::new("/dev/video7"), &agreed).to_string();
+        assert!(text.contains("not even for yuyv 160x120 at 5 frames a second"), "{text}");
+        assert!(text.contains("port of its own"), "{text}");
     }
 }

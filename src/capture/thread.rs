@@ -1,21 +1,27 @@
-//! The thread around the watcher: opening, time-outs, reopening. `pictures` copies what was chosen.
+//! The thread around the watcher: opening, time-outs, reopening. `pictures` copies what was chosen,
+//! `reopen` decides when a lost camera is tried again, `stop` is the thread's waiting.
 
 mod pictures;
+mod reopen;
+mod stop;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing::{debug, info, info_span, warn};
 
+use self::reopen::Reopening;
+use self::stop::{Stop, Woke};
 use super::events::Events;
 use super::{Ask, Counters, Settings, State, Wanted, Watcher, count};
 use crate::account::Account;
 use crate::backoff::Backoff;
-use crate::camera::{Camera, CameraError, OpenError, Source};
+use crate::camera::v4l2::hotplug::Watch;
+use crate::camera::{Camera, CameraError, OpenError, Source, Tally};
 use crate::clock::{BootId, BootTime};
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
@@ -56,6 +62,8 @@ pub struct Wiring {
     pub open: Opener,
     /// Waits between openings, [`REOPEN`] unless a test wants others.
     pub reopen: Backoff,
+    /// Hears of the camera being plugged in, so that the wait ends; [`crate::camera::watch`].
+    pub watch: Option<Watch>,
     /// Called when the thread ends, by whatever way.
     pub ended: Box<dyn FnOnce() + Send>,
 }
@@ -82,38 +90,13 @@ impl Running {
     }
 }
 
-#[derive(Debug, Default)]
-struct Stop {
-    flag: AtomicBool,
-    lock: Mutex<()>,
-    wake: Condvar,
-}
-
-impl Stop {
-    fn set(&self) {
-        self.flag.store(true, Ordering::SeqCst);
-        drop(self.lock.lock());
-        self.wake.notify_all();
-    }
-
-    fn is_set(&self) -> bool {
-        self.flag.load(Ordering::SeqCst)
-    }
-
-    /// Waits for `time` or until stopped.
-    fn wait(&self, time: Duration) {
-        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.wake.wait_timeout_while(guard, time, |()| !self.is_set()));
-    }
-}
-
 /// Starts the camera's thread.
 ///
 /// # Errors
-/// The system gives no more threads.
+/// The system gives no more threads or descriptors.
 pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
     let counters = Arc::new(Counters::default());
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(Stop::new()?);
     let name = settings.profile.camera.clone();
     let Settings { motion, analyse_fps, interval, .. } = settings.clone();
     let body = Body {
@@ -122,9 +105,9 @@ pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
         wanted: Vec::new(),
         counters: counters.clone(),
         stop: stop.clone(),
+        reopening: Reopening::new(wiring.reopen),
         settings,
         wiring,
-        failures: 0,
         refused: 0,
     };
     let thread = std::thread::Builder::new().name(format!("cam-{name}")).spawn(move || {
@@ -143,8 +126,7 @@ struct Body {
     events: Events,
     /// Pictures that somebody wants of the next frames.
     wanted: Vec<Wanted>,
-    /// Losses since the camera was last steady.
-    failures: u32,
+    reopening: Reopening,
     /// Pictures refused since the last that was not.
     refused: u64,
 }
@@ -168,6 +150,8 @@ struct Stream {
     skips: u32,
     /// Looks in a row that failed.
     unread: u32,
+    /// What the camera had not lent, as counted.
+    tally: Tally,
 }
 
 impl Body {
@@ -200,6 +184,10 @@ impl Body {
 
     /// Opens the camera and waits until it is ready; `None` when stopped meanwhile.
     fn open(&mut self) -> Result<Option<Box<dyn Camera>>, OpenError> {
+        // What appears from now on may be what this try still misses.
+        if let Some(watch) = &mut self.wiring.watch {
+            watch.forget();
+        }
         let mut camera = (self.wiring.open)(&self.settings.source)?;
         while !self.stop.is_set() {
             self.wiring.beat.busy();
@@ -220,8 +208,7 @@ impl Body {
 
     /// Says it once, not with every try to open it again.
     fn lost(&mut self, why: String) {
-        self.failures = self.failures.saturating_add(1);
-        let wait = self.wiring.reopen.wait(self.failures, fastrand::f64());
+        let wait = self.reopening.lost(fastrand::f64());
         let wait_ms = wait.as_millis();
         if matches!(self.counters.state(), State::Lost(_)) {
             debug!(%why, wait_ms, "Camera is still lost.");
@@ -229,10 +216,19 @@ impl Body {
             warn!(%why, wait_ms, "Camera is lost; will open it again.");
         }
         self.counters.set_state(State::Lost(why));
+        self.counters.set_remarks(&[]);
         self.refuse_asks();
         self.events.hand_on(&self.wiring.picks);
         self.wiring.beat.idle();
-        self.stop.wait(wait);
+        let watch = self.wiring.watch.as_mut().filter(|_| self.reopening.listens());
+        match self.stop.wait(wait, watch) {
+            Woke::Arrived => {
+                debug!("Something was plugged in; trying the camera at once.");
+                self.reopening.arrived();
+            }
+            Woke::TimedOut => self.reopening.waited(),
+            Woke::Stopped => {}
+        }
     }
 
     /// Whoever wants a picture hears of it by the end of its teller.
@@ -247,12 +243,15 @@ impl Body {
 
     fn stream(&mut self, mut camera: Box<dyn Camera>) -> Over {
         let mut stream = self.opened(camera.geometry());
+        self.counters.set_remarks(camera.remarks());
         let over = loop {
             if self.stop.is_set() {
                 break Over::Stopped;
             }
             self.wiring.beat.busy();
-            if let Some(over) = self.next(camera.as_mut(), &mut stream) {
+            let over = self.next(camera.as_mut(), &mut stream);
+            self.tallied(&mut stream, camera.tally());
+            if let Some(over) = over {
                 break over;
             }
         };
@@ -275,7 +274,8 @@ impl Body {
             );
         }
         let (silent, skips, unread) = (Duration::ZERO, 0, 0);
-        Stream { format, last: None, frames: 0, silent, skips, unread }
+        let tally = Tally::default();
+        Stream { format, last: None, frames: 0, silent, skips, unread, tally }
     }
 
     /// Takes one frame, or what comes in its place. `Some` when the stream is over.
@@ -316,12 +316,21 @@ impl Body {
         (stream.silent, stream.skips) = (Duration::ZERO, 0);
         stream.frames = stream.frames.saturating_add(1);
         if stream.frames >= STEADY {
-            self.failures = 0;
+            self.reopening.steady();
         }
         count(&self.counters.frames);
         let missed = stream.last.map_or(0, |l| sequence.saturating_sub(l.saturating_add(1)));
         self.counters.gaps.fetch_add(missed, Ordering::Relaxed);
         stream.last = Some(sequence);
+    }
+
+    /// Counts what the camera did not lend.
+    fn tallied(&self, stream: &mut Stream, tally: Tally) {
+        let before = std::mem::replace(&mut stream.tally, tally);
+        let passed_over = tally.passed_over.saturating_sub(before.passed_over);
+        let unusable = tally.unusable.saturating_sub(before.unusable);
+        self.counters.passed_over.fetch_add(passed_over, Ordering::Relaxed);
+        self.counters.skipped.fetch_add(unusable, Ordering::Relaxed);
     }
 
     fn frame(&mut self, stream: &mut Stream, frame: &Frame<'_>) -> Option<Over> {

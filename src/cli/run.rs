@@ -189,6 +189,7 @@ async fn reload(agent: &mut Agent, options: &Options, handle: &log::Handle) {
         Err(errors) => refuse(agent, &errors),
         Ok(loaded) => {
             handle.set_level(loaded.config.log.level);
+            loaded.config.notes.iter().for_each(|note| warn!("{note}"));
             agent.reload(loaded.config.clone()).await;
             remember(&loaded, options);
         }
@@ -198,6 +199,7 @@ async fn reload(agent: &mut Agent, options: &Options, handle: &log::Handle) {
 
 fn alarms(loaded: &Loaded) -> Vec<Alarm> {
     let mut alarms = Vec::new();
+    loaded.config.notes.iter().for_each(|note| warn!("{note}"));
     if let Some(warning) = &loaded.warning {
         error!("{warning}\n{}", warning.errors.render(false));
         let text = format!("{warning}: {}", warning.errors.summary());
@@ -207,12 +209,7 @@ fn alarms(loaded: &Loaded) -> Vec<Alarm> {
     for warning in &identity.warnings {
         warn!("{warning}");
     }
-    if identity.cloned {
-        let text = format!(
-            "the identity {} was pinned on other hardware: this disk is a copy; give this device an \
-             id of its own",
-            identity.device
-        );
+    if let Some(text) = &identity.cloned {
         error!("{text}");
         alarms.push(Alarm::new("cloned", text));
     }
@@ -225,7 +222,10 @@ fn remember(loaded: &Loaded, options: &Options) {
     if let Err(error) = config::remember(loaded, &context) {
         warn!(%error, "The last good configuration could not be written.");
     }
-    if let Err(error) = identity::pin(&loaded.config.identity, &context.state_dir) {
+    let (identity, spool) = (&loaded.config.identity, &loaded.config.spool.path);
+    let pinned = identity::pin(identity, &context.state_dir)
+        .and_then(|()| identity::pin_spool(identity, &context.state_dir, spool));
+    if let Err(error) = pinned {
         warn!(%error, "The device's identity could not be pinned.");
     }
 }

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::ConfigArgs;
-use crate::camera::{self, CameraError, Pace, Source};
+use crate::camera::v4l2::name::{self, Named};
+use crate::camera::{self, CameraError, Pace, Source, V4l2Settings};
 use crate::capture::Settings;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::contract::key::DEFAULT_TEMPLATE;
 use crate::contract::{Class, Trigger};
 use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
-use crate::still::{self, Candidate};
+use crate::still::{self, Candidate, Profile};
 
 /// Frames thrown away first: automatic exposure needs a few.
 const WARM_UP: u32 = 5;
@@ -27,6 +29,10 @@ pub(super) struct Options {
     /// Name of the camera; may be left out when there is only one.
     #[arg(long)]
     camera: Option<String>,
+    /// Instead, without any configuration: a camera by its node, serial number, USB id, name or port, as
+    /// `vedette devices` shows them. No masks are applied.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["camera", "config"])]
+    device: Option<String>,
     /// File to write.
     #[arg(short, long, value_name = "FILE", default_value = "snap.jpg")]
     output: PathBuf,
@@ -43,6 +49,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
 }
 
 fn snap(options: &Options) -> anyhow::Result<String> {
+    if let Some(text) = &options.device {
+        let jpeg = directly(&plain(name::typed(text)?))?;
+        return write(options, &jpeg, text, "without a configuration");
+    }
     let loaded = config::load(&options.config.config, &options.config.context())
         .map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?;
     let config = loaded.config;
@@ -52,9 +62,32 @@ fn snap(options: &Options) -> anyhow::Result<String> {
         Some(jpeg) => (jpeg, "through the running agent"),
         None => (directly(settings)?, "from the camera itself, no agent runs"),
     };
-    std::fs::write(&options.output, &jpeg)
-        .with_context(|| format!("writing {}", options.output.display()))?;
-    Ok(format!("{}: {} bytes of camera {name}, {how}\n", options.output.display(), jpeg.len()))
+    write(options, &jpeg, name, how)
+}
+
+fn write(options: &Options, jpeg: &[u8], camera: &str, how: &str) -> anyhow::Result<String> {
+    let output = options.output.display();
+    std::fs::write(&options.output, jpeg).with_context(|| format!("writing {output}"))?;
+    Ok(format!("{output}: {} bytes of camera {camera}, {how}\n", jpeg.len()))
+}
+
+/// A camera of which nothing is configured.
+fn plain(device: Named) -> Settings {
+    Settings {
+        source: Source::V4l2(V4l2Settings::named(device)),
+        frame_timeout: Duration::from_secs(10),
+        analyse_fps: None,
+        motion: None,
+        interval: None,
+        profile: Arc::new(Profile {
+            camera: "snap".into(),
+            quality: 85,
+            masks: Vec::new(),
+            device: "snap".into(),
+            key_template: DEFAULT_TEMPLATE.into(),
+            meta: [].into(),
+        }),
+    }
 }
 
 fn choose<'a>(config: &'a Config, name: Option<&str>) -> anyhow::Result<&'a Settings> {

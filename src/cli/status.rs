@@ -249,6 +249,7 @@ fn camera_words(c: &CameraStatus) -> String {
     for (n, what) in [
         (c.skipped, "unusable"),
         (c.gaps, "dropped by the camera"),
+        (c.passed_over, "passed over for newer ones"),
         (c.reopened, "attempts to open it again"),
     ] {
         if n > 0 {

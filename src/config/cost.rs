@@ -13,6 +13,7 @@ use crate::camera::{Pace, Source};
 use crate::capture;
 use crate::firstpass::trigger::{EventSettings, Keep};
 use crate::frame::{Geometry, PixelFormat};
+use crate::upload::DestinationSettings;
 
 /// What cannot be known from the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,6 +159,13 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
         out.push(
             "the programs of `exec` cameras take processor and memory of their own, which are not \
              reckoned here; vedette.service needs the drop-in vedette-exec.conf for them"
+                .to_owned(),
+        );
+    }
+    if config.upload.destination == DestinationSettings::Nowhere {
+        out.push(
+            "no destination is configured: pictures wait on this device; add `[destination.s3]` to send \
+             them"
                 .to_owned(),
         );
     }

@@ -1,7 +1,8 @@
 //! What is wrong with a configuration: every mistake with its file, line, column, value and remedy.
 //!
-//! The walk over the file and the validation push into one [`ConfigErrors`]; people see it rendered
-//! with the line and a caret, programs as JSON. A secret that was written into the file by mistake is
+//! The walk over the files and the validation push into one [`ConfigErrors`]; people see it rendered
+//! with the line and a caret, programs as JSON. A place is one in all texts laid end to end (see `source`);
+//! here it becomes file, line and column. A secret that was written into the file by mistake is
 //! blotted out of the text before it gets here, so neither shows it.
 
 use std::fmt;
@@ -11,10 +12,11 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use super::source::Sources;
 use crate::camera::exec::{is_secret_name, is_secret_option};
 
 /// Most errors that are kept: the rest follows from the first ones, or is an attack.
-const MOST: usize = 20;
+pub(crate) const MOST: usize = 20;
 
 /// Words in a key that say its value is a secret (unless the key names a file).
 const SECRET_WORDS: [&str; 7] =
@@ -23,6 +25,8 @@ const SECRET_WORDS: [&str; 7] =
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
+    /// The file it stands in: the configuration's own, or a drop-in.
+    pub file: PathBuf,
     /// Dotted path of the key, `camera.front.quality`; empty for the file as a whole.
     pub key: String,
     /// Line, from 1; 0 when it is the file as a whole.
@@ -35,35 +39,57 @@ pub struct ConfigError {
     pub what: String,
     /// What would be right.
     pub help: String,
-    /// Where it stands, in bytes of the text.
+    /// Where it stands, in bytes of its file's text.
     #[serde(skip)]
     pub span: Option<Range<usize>>,
+    /// Which of the files, counted from 0.
+    #[serde(skip)]
+    nth: usize,
 }
 
-/// All mistakes found in one file; never empty when returned as an error.
+/// All mistakes found in a configuration; never empty when returned as an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigErrors {
-    /// The file.
+    /// The configuration's own file.
     pub file: PathBuf,
-    /// The mistakes, in the order of the file.
+    /// The mistakes, in the order of the files and of their lines.
     pub errors: Vec<ConfigError>,
     #[serde(skip)]
+    texts: Vec<Text>,
+}
+
+/// The blotted text of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Text {
+    path: PathBuf,
+    start: usize,
     text: String,
 }
 
 impl ConfigErrors {
-    /// No errors yet, of a file with this text.
+    /// No errors yet, of these files.
     #[must_use]
-    pub fn new(file: &Path, text: &str) -> Self {
-        Self { file: file.to_owned(), errors: Vec::new(), text: blotted(text) }
+    pub(crate) fn new(sources: &Sources) -> Self {
+        let texts = sources.files().iter().map(|file| Text {
+            path: file.path.clone(),
+            start: file.start,
+            text: blotted(&file.text),
+        });
+        let texts = texts.collect();
+        Self { file: sources.main().to_owned(), errors: Vec::new(), texts }
     }
 
-    /// An error of the file as a whole: it cannot be read, or there is none.
-    #[must_use]
-    pub fn whole(file: &Path, what: impl Into<String>, help: impl Into<String>) -> Self {
-        let mut all = Self::new(file, "");
-        all.push("", None, what, help);
-        all
+    /// Adds an error of a file as a whole: it cannot be read, or there is none.
+    pub(crate) fn push_file(
+        &mut self,
+        file: &Path,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push("", None, what, help);
+        if let Some(error) = self.errors.last_mut() {
+            error.file = file.to_owned();
+        }
     }
 
     /// Adds one, unless there are too many already.
@@ -77,9 +103,14 @@ impl ConfigErrors {
         if self.errors.len() >= MOST {
             return;
         }
-        let (line, column) = span.as_ref().map_or((0, 0), |s| position(&self.text, s.start));
-        let value = span.clone().and_then(|s| self.text.get(s)).map_or(String::new(), excerpt);
+        let start = span.as_ref().map_or(0, |s| s.start);
+        let nth = self.texts.partition_point(|t| t.start <= start).saturating_sub(1);
+        let (from, text) = self.texts.get(nth).map_or((0, ""), |t| (t.start, t.text.as_str()));
+        let span = span.map(|s| s.start - from..s.end.saturating_sub(from));
+        let (line, column) = span.as_ref().map_or((0, 0), |s| position(text, s.start));
+        let value = span.clone().and_then(|s| text.get(s)).map_or(String::new(), excerpt);
         self.errors.push(ConfigError {
+            file: self.texts.get(nth).map_or_else(|| self.file.clone(), |t| t.path.clone()),
             key: key.into(),
             line,
             column,
@@ -87,7 +118,23 @@ impl ConfigErrors {
             what: what.into(),
             help: help.into(),
             span,
+            nth,
         });
+    }
+
+    /// Adds one of the parser's: one mistake often makes several complaints behind it on its line.
+    pub(crate) fn push_first_of_line(
+        &mut self,
+        span: Option<Range<usize>>,
+        what: &str,
+        help: &str,
+    ) {
+        let before = self.errors.last().map(|e| (e.nth, e.line));
+        let count = self.errors.len();
+        self.push("", span, what, help);
+        if self.errors.last().map(|e| (e.nth, e.line)) == before {
+            self.errors.truncate(count);
+        }
     }
 
     /// Is there nothing wrong?
@@ -96,18 +143,17 @@ impl ConfigErrors {
         self.errors.is_empty()
     }
 
-    /// Puts the errors in the order of the file.
+    /// Puts the errors in the order of the files and their lines.
     pub fn sort(&mut self) {
-        self.errors.sort_by_key(|e| (e.line, e.column));
+        self.errors.sort_by_key(|e| (e.nth, e.line, e.column));
     }
 
     /// One line a mistake, without the text: for status and alarms.
     #[must_use]
     pub fn summary(&self) -> String {
-        let file = self.file.display();
-        let one = |e: &ConfigError| match e.line {
-            0 => format!("{file}: {}; {}", e.what, e.help),
-            line => format!("{file}:{line}:{}: {}; {}", e.column, e.what, e.help),
+        let one = |e: &ConfigError| match (e.file.display(), e.line) {
+            (file, 0) => format!("{file}: {}; {}", e.what, e.help),
+            (file, line) => format!("{file}:{line}:{}: {}; {}", e.column, e.what, e.help),
         };
         self.errors.iter().map(one).collect::<Vec<_>>().join(" | ")
     }
@@ -121,11 +167,11 @@ impl ConfigErrors {
     }
 
     fn group<'a>(&'a self, error: &'a ConfigError) -> annotate_snippets::Group<'a> {
-        let file = self.file.to_string_lossy();
+        let file = error.file.to_string_lossy();
         let title = Level::ERROR.primary_title(error.what.as_str());
         let group = match self.drawable(error) {
-            Some(span) => title.element(
-                Snippet::source(self.text.as_str())
+            Some((text, span)) => title.element(
+                Snippet::source(text)
                     .path(file)
                     .annotation(AnnotationKind::Primary.span(span).label(error.key.as_str())),
             ),
@@ -135,11 +181,11 @@ impl ConfigErrors {
     }
 
     /// The first line of the span, so that a caret never underlines half the file.
-    fn drawable(&self, error: &ConfigError) -> Option<Range<usize>> {
+    fn drawable(&self, error: &ConfigError) -> Option<(&str, Range<usize>)> {
         let span = error.span.clone()?;
-        let text = self.text.get(span.clone())?;
-        let first = text.lines().next().map_or(0, str::len);
-        Some(span.start..span.start + first)
+        let text = self.texts.get(error.nth)?.text.as_str();
+        let first = text.get(span.clone())?.lines().next().map_or(0, str::len);
+        Some((text, span.start..span.start + first))
     }
 }
 
@@ -316,7 +362,8 @@ mod tests {
 
     #[test]
     fn an_error_shows_file_line_and_remedy() {
-        let mut all = ConfigErrors::new(Path::new("v.toml"), "[spool]\nmax = 1\n");
+        let sources = Sources::single(Path::new("v.toml"), "[spool]\nmax = 1\n");
+        let mut all = ConfigErrors::new(&sources);
         all.push("spool.max", Some(8..11), "unknown key `max`", "did you mean `max_bytes`?");
         let shown = all.to_string();
         for part in ["v.toml:2:1", "max = 1", "^^^", "unknown key `max`", "max_bytes"] {

@@ -23,11 +23,11 @@ pub(crate) struct Root {
     /// Who this device is.
     #[serde(default)]
     pub(crate) device: Device,
-    /// The cameras by name, for example `[camera.front]` with `v4l2.device = "/dev/video0"`.
+    /// The cameras by name, for example `[camera.front]` with `v4l2.usb = "046d:0825"`.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"}))]
     pub(crate) camera: BTreeMap<String, Camera>,
-    /// Where pictures go; exactly one of `s3` and `dir`.
-    pub(crate) destination: Destination,
+    /// Where pictures go; exactly one of `s3` and `dir`. Default: nowhere yet, they wait on this device.
+    pub(crate) destination: Option<Destination>,
     /// Where pictures wait on this device.
     #[serde(default)]
     pub(crate) spool: Spool,
@@ -92,6 +92,11 @@ pub(crate) struct Destination {
     /// Template of the object keys.
     #[serde(default = "key")]
     pub(crate) key: String,
+}
+
+impl Destination {
+    /// How long pictures wait for a trusted clock where nothing else is said.
+    pub(crate) const WAIT_FOR_CLOCK: Time = Time::secs(600);
 }
 
 /// A bucket of any store that speaks S3.
@@ -285,7 +290,7 @@ fn one_day() -> Time {
 }
 
 fn ten_minutes() -> Time {
-    Time::secs(600)
+    Destination::WAIT_FOR_CLOCK
 }
 
 fn two() -> usize {

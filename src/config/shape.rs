@@ -13,19 +13,20 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 use super::errors::{ConfigErrors, is_secret, nearest};
 use super::expand::{Variables, expand};
 use super::place::Path;
+use super::source::Sources;
 use super::units;
 
 /// Checks `root` against `schema` and gives back what is sound of it, expanded.
 pub(crate) fn check(
     root: &Spanned<DeTable<'_>>,
-    source: &str,
+    sources: &Sources,
     schema: &Value,
     variables: &Variables,
     errors: &mut ConfigErrors,
 ) -> Value {
-    let mut walk = Walk { source, variables, errors };
-    // What the whole file lacks is missing at its end.
-    let end = source.trim_end().len();
+    let mut walk = Walk { source: sources.whole(), variables, errors };
+    // What the whole lacks is missing at the end of the main file.
+    let end = sources.end_of_main();
     let sound = walk.table(root.get_ref(), &At { path: Path::default(), span: end..end, schema });
     sound.unwrap_or(Value::Null)
 }
@@ -52,7 +53,7 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn value(&mut self, value: &DeValue<'_>, at: &At<'_>) -> Option<Value> {
-        let wanted = at.schema.get("type").and_then(Value::as_str).unwrap_or("string");
+        let wanted = wanted_type(at.schema, value);
         match (value, wanted) {
             (DeValue::Table(table), "object") => self.table(table, at),
             (DeValue::Array(array), "array") => self.array(array, at),
@@ -297,7 +298,28 @@ fn example(schema: &Value) -> String {
     }
 }
 
+/// The type that the schema wants; of several the one that was found, if it is among them.
+fn wanted_type<'s>(schema: &'s Value, found: &DeValue<'_>) -> &'s str {
+    let found = match found {
+        DeValue::Boolean(_) => "boolean",
+        DeValue::Integer(_) => "integer",
+        DeValue::String(_) => "string",
+        _ => "",
+    };
+    let several = words(schema.get("type"));
+    match several.iter().find(|wanted| **wanted == found) {
+        Some(wanted) => wanted,
+        None if several.is_empty() => {
+            schema.get("type").and_then(Value::as_str).unwrap_or("string")
+        }
+        None => "one of several",
+    }
+}
+
 fn wanted_name(schema: &Value) -> &'static str {
+    if schema.get("type").is_some_and(Value::is_array) {
+        return "a whole number, `true` or `false`, or text in quotes";
+    }
     match schema.get("type").and_then(Value::as_str) {
         Some("object") => "a table",
         Some("array") => "an array `[…]`",
@@ -326,6 +348,7 @@ fn noun(format: &str) -> &'static str {
         "size" => "a size",
         "frame-size" => "a frame size",
         "pace" => "a pace",
+        "usb-id" => "a USB id",
         "name" => "a name",
         _ => "allowed here",
     }

@@ -63,6 +63,20 @@ pub fn frame_size(text: &str) -> Result<(u32, u32), String> {
         .ok_or_else(|| "write width x height in pixels, each 16 to 16384: `1280x720`".into())
 }
 
+/// Reads USB vendor and product as `lsusb` writes them: `046d:0825`.
+///
+/// # Errors
+/// Says what it looks like.
+pub fn usb_id(text: &str) -> Result<(u16, u16), String> {
+    let hex = |t: &str| {
+        let four = t.len() == 4 && t.bytes().all(|b| b.is_ascii_hexdigit());
+        four.then(|| u16::from_str_radix(t, 16).ok()).flatten()
+    };
+    text.split_once(':')
+        .and_then(|(vendor, product)| Some((hex(vendor)?, hex(product)?)))
+        .ok_or_else(|| "write vendor and product as `lsusb` shows them: `046d:0825`".into())
+}
+
 /// Reads the speed of recorded or synthetic frames: `own`, `fast`, or `10fps`.
 ///
 /// # Errors
@@ -105,6 +119,7 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "size" => size(text).map(drop),
         "frame-size" => frame_size(text).map(drop),
         "pace" => pace(text).map(drop),
+        "usb-id" => usb_id(text).map(drop),
         "name" => check_name(text),
         "word" => word(text),
         _ => Ok(()),
@@ -177,6 +192,16 @@ impl fmt::Display for Pixels {
     }
 }
 
+/// USB vendor and product in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsbId(pub u16, pub u16);
+
+impl fmt::Display for UsbId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.0, self.1)
+    }
+}
+
 /// Speed of recorded or synthetic frames in a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed(pub Pace);
@@ -223,6 +248,8 @@ text!(Time, "duration", r"^[0-9]+(\.[0-9]{1,3})? *(ms|s|m|h|d)$", |t| duration(t
 text!(Bytes, "size", r"^[0-9]+(\.[0-9]{1,3})? *([kKMGTmgt][iI]?)?[bB]$", |t| size(t).map(Bytes));
 text!(Pixels, "frame-size", r"^[0-9]{2,5}x[0-9]{2,5}$", |t| frame_size(t)
     .map(|(w, h)| Pixels(w, h)));
+text!(UsbId, "usb-id", r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$", |t| usb_id(t)
+    .map(|(vendor, product)| UsbId(vendor, product)));
 text!(Speed, "pace", r"^(own|fast|[0-9]+(\.[0-9]+)? *fps)$", |t| pace(t).map(Speed));
 
 #[cfg(test)]
@@ -258,6 +285,10 @@ mod tests {
         assert!(frame_size("1280*720").is_err() && frame_size("0x0").is_err());
         assert_eq!(pace("10fps"), Ok(Pace::Rate(10.0)));
         assert!(pace("NaNfps").is_err() && pace("0fps").is_err());
+        assert_eq!(usb_id("046D:0825"), Ok((0x046d, 0x0825)));
+        assert!(
+            usb_id("46d:825").is_err() && usb_id("046d").is_err() && usb_id("+46d:0825").is_err()
+        );
         assert!(word("Hall_2.b").is_ok() && word("..").is_err() && word("a/b").is_err());
     }
 

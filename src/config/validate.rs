@@ -16,11 +16,17 @@ use toml::de::DeTable;
 
 use super::errors::ConfigErrors;
 use super::expand::Variables;
+use super::merge;
 use super::place::{self, Path};
-use super::{Config, Context, LogSettings, cost, raw, shape, units};
+use super::retired::RETIRED;
+use super::source::Sources;
+use super::{Config, Context, LogSettings, cost, raw, salvage, shape, units};
 use crate::contract::key::{DEFAULT_TEMPLATE, KeyTemplate};
 use crate::identity::{self, Identity};
 use crate::{capture, spool, upload};
+
+/// Most times that a part is left out because another one was.
+const SALVAGE_ROUNDS: usize = 8;
 
 /// Must the files that the configuration names be readable?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,64 +35,56 @@ pub(crate) enum Files {
     MustBeReadable,
     /// No: this is the last good one, and running it without a store beats not running.
     MayBeMissing,
+    /// No, and what is not understood is left out, as far as `salvage` allows: this is a last good one
+    /// that another version wrote, and there is nothing else to run.
+    Salvage,
 }
 
-/// Checks the whole text. With [`Files::MayBeMissing`] the second part says what was missing.
+/// A configuration, and what is to be told of it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) config: Config,
+    /// What was missing or left out, with [`Files::MayBeMissing`] and [`Files::Salvage`].
+    pub(crate) missing: Vec<String>,
+}
+
+/// Checks all files.
 pub(crate) fn config(
-    text: &str,
-    file: &FilePath,
+    sources: &Sources,
     context: &Context,
     files: Files,
-) -> Result<(Config, Vec<String>), ConfigErrors> {
-    let mut errors = ConfigErrors::new(file, text);
-    let (root, syntax) = DeTable::parse_recoverable(text);
-    for error in &syntax {
-        errors.push("", error.span(), error.message(), syntax_help(error.message()));
-    }
-    // One mistake often makes several complaints behind it on its line.
-    errors.errors.dedup_by_key(|e| e.line);
-    if !syntax.is_empty() {
-        // What the parser recovered is a guess; errors about a guess only confuse.
-        return Err(errors);
-    }
-    let base = file.parent().unwrap_or(FilePath::new("")).to_owned();
-    let mut check = Check { root: &root, errors, context, base, files, missing: Vec::new() };
+) -> Result<Checked, ConfigErrors> {
+    let mut errors = ConfigErrors::new(sources);
+    let tree = merge::tree(sources, super::schema(), RETIRED, &mut errors);
+    let Some((root, notes)) = tree else { return Err(errors) };
+    let mut check = Check { root: &root, sources, errors, context, files, missing: Vec::new() };
     let identity = check.identity();
     let site = check.device_word("site");
     let variables = Variables { device: Some(identity.device.clone()), site };
-    let sound = shape::check(&root, text, super::schema(), &variables, &mut check.errors);
-    // Null when a required table is missing or was itself dropped: then the walk has told why.
-    let config = match serde_json::from_value::<raw::Root>(sound) {
-        Ok(tables) => check.root_table(tables, identity),
-        Err(error) => {
-            // Never silent, even if the schema and serde should once disagree.
-            if check.errors.is_empty() {
-                check.errors.push("", None, error.to_string(), "see config/vedette.toml");
-            }
-            None
-        }
+    let sound = shape::check(&root, sources, super::schema(), &variables, &mut check.errors);
+    let config = match files {
+        Files::Salvage => check.what_can_run(sound, &identity),
+        Files::MustBeReadable | Files::MayBeMissing => check.tables(sound, identity),
     };
     check.errors.sort();
     match config {
-        Some(config) if check.errors.is_empty() => Ok((config, check.missing)),
+        Some(mut config) if check.errors.is_empty() => {
+            let place = |note: &merge::Note| {
+                let (file, line) = sources.line(note.span.start);
+                format!("{}:{line}: {}", file.display(), note.what)
+            };
+            config.notes = sources.notes.iter().cloned().chain(notes.iter().map(place)).collect();
+            Ok(Checked { config, missing: check.missing })
+        }
         _ => Err(check.errors),
-    }
-}
-
-/// A remedy for the parser's own words.
-fn syntax_help(message: &str) -> &'static str {
-    if message.contains("duplicate") {
-        "write each key and each table once"
-    } else {
-        "write `key = value`, text in double quotes, tables as `[name]` on a line of their own"
     }
 }
 
 struct Check<'c> {
     root: &'c Spanned<DeTable<'c>>,
+    sources: &'c Sources,
     errors: ConfigErrors,
     context: &'c Context,
-    base: PathBuf,
     files: Files,
     missing: Vec<String>,
 }
@@ -107,18 +105,55 @@ impl Check<'_> {
     fn file_error(&mut self, path: &Path, what: String, help: &str) {
         match self.files {
             Files::MustBeReadable => self.error(path, what, help),
-            Files::MayBeMissing => self.missing.push(what),
+            Files::MayBeMissing | Files::Salvage => self.missing.push(what),
         }
     }
 
-    fn absolute(&self, path: &FilePath) -> PathBuf {
-        self.base.join(path)
+    /// From the tables to the settings. Null when a required table is missing or was itself dropped: then
+    /// the walk has told why.
+    fn tables(&mut self, sound: serde_json::Value, identity: Identity) -> Option<Config> {
+        match serde_json::from_value::<raw::Root>(sound) {
+            Ok(tables) => self.root_table(tables, identity),
+            Err(error) => {
+                // Never silent, even if the schema and serde should once disagree.
+                if self.errors.is_empty() {
+                    self.errors.push("", None, error.to_string(), "see config/vedette.toml");
+                }
+                None
+            }
+        }
+    }
+
+    /// The same without what is not understood, noted as missing; `None` when no camera is left.
+    fn what_can_run(
+        &mut self,
+        mut sound: serde_json::Value,
+        identity: &Identity,
+    ) -> Option<Config> {
+        // Each round leaves something out, or is the last one.
+        for _ in 0..SALVAGE_ROUNDS {
+            sound = salvage::without(sound, &self.errors.errors)?;
+            for error in self.errors.errors.drain(..) {
+                self.missing.push(format!("`{}` is left out: {}", error.key, error.what));
+            }
+            let config = self.tables(sound.clone(), identity.clone());
+            if self.errors.is_empty() {
+                return config.filter(|config| !config.cameras.is_empty());
+            }
+        }
+        None
+    }
+
+    /// A relative path is one from the file that it stands in.
+    fn absolute(&self, path: &FilePath, place: &Path) -> PathBuf {
+        let at = place::span_of(self.root, place).map_or(0, |span| span.start);
+        self.sources.locate(at).parent().unwrap_or(FilePath::new("")).join(path)
     }
 
     /// Where a file with a secret is: relative names are systemd credentials first.
-    fn secret_path(&self, path: &FilePath) -> PathBuf {
+    fn secret_path(&self, path: &FilePath, place: &Path) -> PathBuf {
         let credential = self.context.credentials_dir.as_ref().map(|dir| dir.join(path));
-        credential.filter(|p| p.exists()).unwrap_or_else(|| self.absolute(path))
+        credential.filter(|p| p.exists()).unwrap_or_else(|| self.absolute(path, place))
     }
 
     fn device_word(&self, key: &str) -> Option<String> {
@@ -131,7 +166,10 @@ impl Check<'_> {
         let table = Path::default().key("device");
         // A bad id is reported by the walk; here it only must not be used.
         let id = self.device_word("id").filter(|id| identity::check_name(id).is_ok());
-        let certificate = self.device_word("certificate").map(|c| self.absolute(c.as_ref()));
+        let certificate = self.device_word("certificate").map(|c| {
+            let place = table.key("certificate");
+            self.absolute(c.as_ref(), &place)
+        });
         let certified = certificate.and_then(|path| {
             let wrong = |error: identity::IdentityError| {
                 let help = "give a readable PEM file, or set `id` instead";
@@ -142,11 +180,16 @@ impl Check<'_> {
         identity::resolve(id.as_deref(), certified, &self.context.state_dir, &self.context.roots)
     }
 
-    fn root_table(&mut self, tables: raw::Root, identity: Identity) -> Option<Config> {
+    fn root_table(&mut self, tables: raw::Root, mut identity: Identity) -> Option<Config> {
         let root = Path::default();
+        let spool = self.absolute(&tables.spool.path, &root.key("spool").key("path"));
+        let foreign = || identity::foreign_spool(&identity, &self.context.state_dir, &spool);
+        identity.cloned = identity.cloned.clone().or_else(foreign);
         let device = tables.device;
-        let upload = self.upload(&tables.destination, &root.key("destination"));
-        let template = self.key_template(&tables.destination, &identity, &device);
+        let destination = tables.destination.as_ref();
+        let upload = self.upload(destination, &root.key("destination"));
+        let key = destination.map_or(DEFAULT_TEMPLATE, |d| &d.key);
+        let template = self.key_template(key, &identity, &device);
         let shared = Shared {
             device: identity.device.clone(),
             key_template: template.unwrap_or_default(),
@@ -166,10 +209,7 @@ impl Check<'_> {
             tenant: device.tenant,
             labels: device.labels,
             cameras,
-            spool: spool::Settings {
-                path: self.absolute(&tables.spool.path),
-                max_bytes: tables.spool.max_bytes.0,
-            },
+            spool: spool::Settings { path: spool, max_bytes: tables.spool.max_bytes.0 },
             upload: upload::Settings { reliable_notices, ..upload? },
             in_hand,
             trust: tables.clock.trust.into(),
@@ -178,19 +218,22 @@ impl Check<'_> {
             trigger_socket,
             trigger_group: tables.control.trigger_group,
             mqtt,
-            source: self.errors.file.clone(),
+            source: self.sources.main().to_owned(),
+            files: self.sources.files().iter().map(|f| f.path.clone()).collect(),
+            notes: Vec::new(), // the caller knows them
         })
     }
 
     /// The control socket and the trigger socket.
     fn sockets(&mut self, control: &raw::Control) -> (PathBuf, PathBuf) {
-        let owners = self.absolute(&control.socket);
+        let table = Path::default().key("control");
+        let owners = self.absolute(&control.socket, &table.key("socket"));
         let triggers = match &control.trigger_socket {
-            Some(path) => self.absolute(path),
+            Some(path) => self.absolute(path, &table.key("trigger_socket")),
             None => owners.with_file_name("trigger.sock"),
         };
         if triggers == owners {
-            let place = Path::default().key("control").key("trigger_socket");
+            let place = table.key("trigger_socket");
             let what = format!("`{}` is the control socket too", triggers.display());
             self.error(
                 &place,
@@ -203,11 +246,11 @@ impl Check<'_> {
 
     fn key_template(
         &mut self,
-        destination: &raw::Destination,
+        key: &str,
         identity: &Identity,
         device: &raw::Device,
     ) -> Option<String> {
-        let filled = KeyTemplate::parse(&destination.key).and_then(|template| {
+        let filled = KeyTemplate::parse(key).and_then(|template| {
             let (site, tenant) = (device.site.as_deref(), device.tenant.as_deref());
             template.fill_device(&identity.device, site, tenant, &device.labels)
         });

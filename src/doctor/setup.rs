@@ -29,8 +29,10 @@ pub(super) fn examine(
             let costs = cost(&config, Assumptions::default());
             // These say themselves what helps.
             let look = |text| Finding { help: None, ..Finding::warning(Check::Config, text, "") };
-            found.extend(warnings(&config, &costs).into_iter().map(look));
-            found.extend(cloned(&config, context));
+            found.extend(
+                warnings(&config, &costs).into_iter().chain(config.notes.clone()).map(look),
+            );
+            found.extend(cloned(&config));
             (found, Some(config))
         }
         Err(errors) => broken(path, context, unit, who, &errors),
@@ -45,7 +47,7 @@ fn broken(
     errors: &ConfigErrors,
 ) -> (Vec<Finding>, Option<Config>) {
     let mut found: Vec<_> =
-        errors.errors.iter().take(MOST).map(|e| finding(&errors.file, e, unit, who)).collect();
+        errors.errors.iter().take(MOST).map(|e| finding(e, unit, who)).collect();
     let more = errors.errors.len().saturating_sub(MOST);
     if more > 0 {
         let text = format!("{more} more; `vedette check` shows all");
@@ -78,7 +80,8 @@ fn broken(
     (found, config)
 }
 
-fn finding(file: &Path, error: &ConfigError, unit: Option<&Unit>, who: &str) -> Finding {
+fn finding(error: &ConfigError, unit: Option<&Unit>, who: &str) -> Finding {
+    let file = &error.file;
     let place = match error.line {
         0 => file.display().to_string(),
         line => format!("{}:{line}", file.display()),
@@ -128,18 +131,11 @@ fn owner(path: &Path) -> String {
 }
 
 /// A clone writes under another device's prefix.
-fn cloned(config: &Config, context: &Context) -> Option<Finding> {
-    config.identity.cloned.then(|| {
-        let pin = context.state_dir.join(crate::identity::PIN_FILE);
-        Finding::wrong(
-            Check::Config,
-            format!(
-                "this disk was copied from another device: two devices may write as {}",
-                config.identity.device
-            ),
-            format!("Set a `device.id` of its own, or remove {}; restart.", pin.display()),
-        )
-    })
+fn cloned(config: &Config) -> Option<Finding> {
+    let text = config.identity.cloned.as_ref()?;
+    let (what, help) =
+        text.split_once(". ").unwrap_or((text, "see docs/operate.md, alarm `cloned`"));
+    Some(Finding::wrong(Check::Config, what, sentence(help)))
 }
 
 /// The remedies of the configuration begin small and have no end.

@@ -40,7 +40,7 @@ pub(super) fn server(destination: &DestinationSettings) -> Option<Server> {
             secure: url.scheme() == "https",
             ca_file: None,
         }),
-        DestinationSettings::Dir(_) => None,
+        DestinationSettings::Dir(_) | DestinationSettings::Nowhere => None,
     }
 }
 

@@ -24,6 +24,9 @@ pub enum SetupError {
     /// The bucket cannot be addressed.
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// There is no destination.
+    #[error("no destination is configured")]
+    Nowhere,
 }
 
 enum Target {
@@ -59,6 +62,7 @@ impl Courier {
                 let secure = settings.announce.as_ref().is_some_and(|u| u.scheme() == "https");
                 (Target::Dir(Arc::new(settings.clone())), secure, None)
             }
+            DestinationSettings::Nowhere => return Err(SetupError::Nowhere),
         };
         let tls = match secure {
             true => tls::client_config(ca_file, None, &timekeeper)?,

@@ -6,7 +6,8 @@
 //! Invariants: a picture leaves the spool only after [`super::classify`] said stored and the spool
 //! wrote that down; no attempt sits in a losing arm of a select, because each is a task of its own.
 //! Failure: whatever goes wrong here, everything is kept and capture goes on; what a person must mend is
-//! in the published [`UploadState`]. A setup that cannot work (no certificates) is tried again each
+//! in the published [`UploadState`]. Without a destination nothing is claimed, and no picture's wait for a
+//! clock is given up: what it is called is decided when it can go. A setup that cannot work (no certificates) is tried again each
 //! minute. On shutdown attempts may end within the grace; what is cut then is claimed again and PUT
 //! under the same key by the next run.
 
@@ -27,7 +28,7 @@ use super::attempt::Courier;
 use super::classify::Parked;
 use super::http::Limits;
 use super::pace::Destination;
-use super::{Settings, Standing, UploadState};
+use super::{DestinationSettings, Settings, Standing, UploadState};
 use crate::backoff::{Backoff, Breaker, Gate};
 use crate::clock::Timekeeper;
 use crate::contract::stored::StoredNotice;
@@ -83,6 +84,10 @@ pub struct Deps {
 /// when the spool has stopped.
 pub async fn run(deps: Deps, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
+    if deps.settings.destination == DestinationSettings::Nowhere {
+        deps.state.send_replace(UploadState::default());
+        return shutdown.await;
+    }
     let Some(courier) = set_up(&deps, shutdown.as_mut()).await else { return };
     let mut worker = Worker::new(deps, courier);
     worker.work(shutdown).await;

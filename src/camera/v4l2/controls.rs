@@ -1,4 +1,46 @@
 //! A camera's controls: what it has, with their ranges, and setting them by name.
+//!
+//! Called by [`super::open`], which sets what the configuration wants at each open (a camera forgets when
+//! it is unplugged), and by `survey`, which lists them. Names are those of `v4l2-ctl`. The choices are pure
+//! functions over what the device has; two calls go through to it.
+//!
+//! Some controls rule others: while `auto_exposure` is automatic, `exposure_time_absolute` is refused or
+//! does nothing, and setting a mode may change numbers. So switches and menus are set first, then numbers;
+//! then everything is read again, and what was refused or is not as wanted is set once more. What is still
+//! not so is told, never fatal: a picture with another exposure beats no picture.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use v4l::v4l_sys as sys;
+
+use super::device::printable;
+use super::stream::control::Description;
+use super::stream::{Fault, Node};
+
+/// More than any driver has; ends the walk should one not end it itself.
+const MAX_CONTROLS: usize = 512;
+
+/// Longest menu that is read.
+const MAX_ENTRIES: i64 = 256;
+
+/// Most names that are offered for a wrong one.
+const MAX_NEAR: usize = 4;
+
+/// Letters that two names must begin with to be near each other.
+const NEAR_PREFIX: usize = 3;
+
+/// Names that Linux 5.16 and 5.17 changed, so that a configuration outlives the kernel that it was
+/// written on; each stands for the other.
+const RENAMED: [(&str, &str); 6] = [
+    ("exposure_auto", "auto_exposure"),
+    ("exposure_absolute", "exposure_time_absolute"),
+    ("exposure_auto_priority", "exposure_dynamic_framerate"),
+    ("focus_auto", "focus_automatic_continuous"),
+    ("hue_auto", "hue_automatic"),
+    ("white_balance_temperature_auto", "white_balance_automatic"),
+];
 
 /// A value as a configuration gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,3 +52,352 @@ pub enum Wanted {
     /// An entry of a menu, by its name.
     Entry(String),
 }
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(n) => write!(f, "{n}"),
+            Self::Switch(on) => write!(f, "{on}"),
+            Self::Entry(text) => write!(f, "\"{text}\""),
+        }
+    }
+}
+
+/// What a control's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A number in a range.
+    Number,
+    /// On or off.
+    Switch,
+    /// One of several entries.
+    Menu,
+    /// It does something when it is set.
+    Button,
+    /// Bits.
+    Bits,
+    /// Text, or something that only its driver knows: listed, never set.
+    Other,
+}
+
+impl Kind {
+    /// The kernel's number without its sign where it is a mask, which it keeps in 32 signed bits.
+    fn plain(self, n: i64) -> i64 {
+        if self == Self::Bits { n & 0xffff_ffff } else { n }
+    }
+}
+
+/// An entry of a menu.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its number.
+    pub value: i64,
+    /// Its words.
+    pub label: String,
+}
+
+/// A control of a camera.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// As `v4l2-ctl` calls it: `exposure_time_absolute`.
+    pub name: String,
+    #[serde(skip)]
+    id: u32,
+    /// What its values are.
+    pub kind: Kind,
+    /// Least value.
+    pub minimum: i64,
+    /// Largest value.
+    pub maximum: i64,
+    /// Distance of values.
+    pub step: u64,
+    /// Value after the driver was loaded.
+    pub default: i64,
+    /// Value in force; `None` where it cannot be read.
+    pub value: Option<i64>,
+    /// Entries of a menu.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Entry>,
+    /// It does nothing now: another control rules it.
+    pub inactive: bool,
+    /// It cannot be set.
+    pub read_only: bool,
+    /// The camera changes it by itself, so that what is read need not be what was set.
+    pub volatile: bool,
+    #[serde(skip)]
+    wide: bool,
+}
+
+impl Control {
+    fn of(d: &Description) -> Self {
+        let has = |flag: u32| d.flags & flag != 0;
+        let kind = match d.kind {
+            sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER
+            | sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER64 => Kind::Number,
+            sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BOOLEAN => Kind::Switch,
+            sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_MENU
+            | sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU => Kind::Menu,
+            sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BUTTON => Kind::Button,
+            sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK => Kind::Bits,
+            _ => Kind::Other,
+        };
+        Self {
+            name: name(&printable(&d.name)),
+            id: d.id,
+            kind,
+            minimum: kind.plain(d.minimum),
+            maximum: kind.plain(d.maximum),
+            step: d.step,
+            default: kind.plain(d.default),
+            value: None,
+            entries: Vec::new(),
+            inactive: has(sys::V4L2_CTRL_FLAG_INACTIVE),
+            read_only: has(sys::V4L2_CTRL_FLAG_READ_ONLY),
+            volatile: has(sys::V4L2_CTRL_FLAG_VOLATILE | sys::V4L2_CTRL_FLAG_EXECUTE_ON_WRITE),
+            wide: d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER64,
+        }
+    }
+
+    /// Which values it takes, in words.
+    #[must_use]
+    pub fn range(&self) -> String {
+        match self.kind {
+            Kind::Number if self.step > 1 => {
+                format!("{} to {} in steps of {}", self.minimum, self.maximum, self.step)
+            }
+            Kind::Number => format!("{} to {}", self.minimum, self.maximum),
+            Kind::Switch => "true or false".to_owned(),
+            Kind::Menu => {
+                let entry = |e: &Entry| format!("\"{}\" ({})", e.label, e.value);
+                self.entries.iter().map(entry).collect::<Vec<_>>().join(", ")
+            }
+            Kind::Button => "true to press it".to_owned(),
+            Kind::Bits => format!("bits of {:#x}", self.maximum),
+            Kind::Other => "not to be set".to_owned(),
+        }
+    }
+
+    /// A value of it as people write it in a configuration.
+    #[must_use]
+    pub fn spell(&self, value: i64) -> String {
+        match self.kind {
+            Kind::Switch => (value != 0).to_string(),
+            Kind::Menu => self
+                .entries
+                .iter()
+                .find(|e| e.value == value)
+                .map_or_else(|| value.to_string(), |e| format!("\"{}\"", e.label)),
+            Kind::Bits => format!("{value:#x}"),
+            Kind::Number | Kind::Button | Kind::Other => value.to_string(),
+        }
+    }
+
+    /// Does it decide what others do? Such are set first.
+    fn is_mode(&self) -> bool {
+        matches!(self.kind, Kind::Switch | Kind::Menu)
+    }
+
+    /// The value that is meant, or why there is none.
+    fn meant(&self, wanted: &Wanted) -> Result<i64, String> {
+        let Self { name, minimum, maximum, .. } = self;
+        if self.read_only {
+            return Err(format!("`{name}` can only be read"));
+        }
+        let value = match (self.kind, wanted) {
+            (Kind::Number | Kind::Bits, Wanted::Number(n)) => {
+                (*minimum..=*maximum).contains(n).then_some(*n)
+            }
+            (Kind::Switch, Wanted::Switch(on)) => Some(i64::from(*on)),
+            (Kind::Switch, Wanted::Number(n)) => (0..=1).contains(n).then_some(*n),
+            (Kind::Button, Wanted::Switch(true) | Wanted::Number(_)) => Some(1),
+            (Kind::Menu, Wanted::Number(n)) => {
+                self.entries.iter().map(|e| e.value).find(|value| value == n)
+            }
+            (Kind::Menu, Wanted::Entry(text)) => {
+                let entry = self.entries.iter().find(|e| same_words(&e.label, text));
+                entry.map(|e| e.value)
+            }
+            _ => None,
+        };
+        value.ok_or_else(|| format!("`{name}` does not take {wanted}; it takes {}", self.range()))
+    }
+}
+
+fn same_words(a: &str, b: &str) -> bool {
+    a.trim().eq_ignore_ascii_case(b.trim())
+}
+
+/// A driver's name for a control as `v4l2-ctl` writes it: lower case, `_` for all between its words.
+fn name(driver: &str) -> String {
+    let words = driver.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("_")
+}
+
+/// All controls of the device, in the driver's order.
+///
+/// # Errors
+/// The driver fails; one without controls has none.
+pub(super) fn list(node: &Node) -> Result<Vec<Control>, Fault> {
+    let mut controls: Vec<Control> = Vec::new();
+    let mut last = 0;
+    for _ in 0..MAX_CONTROLS {
+        // A number that does not grow would be a walk in a circle.
+        let Some(d) = node.control_after(last)?.filter(|d| d.id > last) else { break };
+        last = d.id;
+        let class = d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_CTRL_CLASS;
+        if class || d.flags & sys::V4L2_CTRL_FLAG_DISABLED != 0 {
+            continue;
+        }
+        let mut control = Control::of(&d);
+        if control.kind == Kind::Menu {
+            let numbers = d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
+            control.entries = entries(node, &control, numbers)?;
+        }
+        let readable = d.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY == 0;
+        if readable && !matches!(control.kind, Kind::Button | Kind::Other) {
+            let value = node.control(control.id, control.wide).ok(); // else shown as not known
+            control.value = value.map(|n| control.kind.plain(n));
+        }
+        controls.push(control);
+    }
+    Ok(controls)
+}
+
+fn entries(node: &Node, menu: &Control, numbers: bool) -> Result<Vec<Entry>, Fault> {
+    let last = menu.maximum.min(menu.minimum.saturating_add(MAX_ENTRIES));
+    let mut entries = Vec::new();
+    for value in menu.minimum..=last {
+        let Ok(index) = u32::try_from(value) else { continue };
+        if let Some(label) = node.menu_entry(menu.id, index, numbers)? {
+            let label = printable(label.as_bytes());
+            entries.push(Entry { value, label });
+        }
+    }
+    Ok(entries)
+}
+
+/// Sets what is wanted. What could not be set, or did not stay, is answered in words, one sentence each.
+pub(super) fn set(node: &Node, wanted: &BTreeMap<String, Wanted>) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let set = |control: &Control, value| node.set_control(control.id, control.wide, value);
+    match settle(wanted, || list(node), set) {
+        Ok(complaints) => complaints,
+        Err(fault) => vec![format!("the camera does not tell its controls ({fault})")],
+    }
+}
+
+/// One control and the value that it is to have.
+struct Assignment {
+    control: Control,
+    value: i64,
+    refused: Option<Fault>,
+}
+
+impl Assignment {
+    fn is_so(&self, now: &[Control]) -> bool {
+        let now = now.iter().find(|c| c.id == self.control.id);
+        let unknowable = self.control.kind == Kind::Button || now.is_none_or(|c| c.volatile);
+        let distance = now.and_then(|c| c.value).map(|value| value.abs_diff(self.value));
+        unknowable || distance.is_none_or(|d| d < self.control.step.max(1))
+    }
+
+    /// What is wrong with it after all, if anything.
+    fn complaint(&self, now: &[Control]) -> Option<String> {
+        let (name, wanted) = (&self.control.name, self.control.spell(self.value));
+        let control = now.iter().find(|c| c.id == self.control.id)?;
+        if control.inactive {
+            let ruler = ruler(now, name);
+            let ruler = ruler.map_or("another control".to_owned(), |r| format!("`{r}`"));
+            return Some(format!("`{name}` does nothing now: {ruler} rules it; set that first"));
+        }
+        if let Some(fault) = &self.refused {
+            return Some(format!("`{name}` could not be set to {wanted} ({fault})"));
+        }
+        let value = control.value.filter(|_| !self.is_so(now))?;
+        Some(format!("`{name}` was set to {wanted}, and is {}", control.spell(value)))
+    }
+}
+
+fn settle(
+    wanted: &BTreeMap<String, Wanted>,
+    list: impl Fn() -> Result<Vec<Control>, Fault>,
+    set: impl Fn(&Control, i64) -> Result<i64, Fault>,
+) -> Result<Vec<String>, Fault> {
+    let mut now = list()?;
+    let (mut assignments, mut complaints) = plan(&now, wanted);
+    for again in [false, true] {
+        for assignment in &mut assignments {
+            if !again || assignment.refused.is_some() || !assignment.is_so(&now) {
+                assignment.refused = set(&assignment.control, assignment.value).err();
+            }
+        }
+        now = list()?;
+    }
+    complaints.extend(assignments.iter().filter_map(|a| a.complaint(&now)));
+    Ok(complaints)
+}
+
+/// What to set, in order, and what cannot be.
+fn plan(controls: &[Control], wanted: &BTreeMap<String, Wanted>) -> (Vec<Assignment>, Vec<String>) {
+    let (mut assignments, mut complaints) = (Vec::new(), Vec::new());
+    for (name, wanted) in wanted {
+        let Some(control) = find(controls, name) else {
+            complaints.push(unknown(controls, name));
+            continue;
+        };
+        match control.meant(wanted) {
+            Ok(value) => {
+                assignments.push(Assignment { control: control.clone(), value, refused: None });
+            }
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    assignments.sort_by_key(|a| !a.control.is_mode());
+    (assignments, complaints)
+}
+
+fn find<'c>(controls: &'c [Control], name: &str) -> Option<&'c Control> {
+    let by = |name: &str| controls.iter().find(|c| c.name == name);
+    let other = |&(old, new): &(&'static str, &'static str)| {
+        if name == old { Some(new) } else { (name == new).then_some(old) }
+    };
+    by(name).or_else(|| RENAMED.iter().find_map(other).and_then(by))
+}
+
+fn unknown(controls: &[Control], name: &str) -> String {
+    let near: Vec<_> = controls.iter().filter(|c| is_near(&c.name, name)).collect();
+    let (what, of) = match near.as_slice() {
+        [] => ("it has", controls.iter().collect()),
+        _ => ("near it are", near),
+    };
+    let names: Vec<_> = of.iter().take(MAX_NEAR).map(|c| format!("`{}`", c.name)).collect();
+    if names.is_empty() {
+        return format!("the camera has no control `{name}`, nor any other");
+    }
+    let more = if of.len() > MAX_NEAR { ", …" } else { "" };
+    format!(
+        "the camera has no control `{name}`; {what} {}{more} (`vedette devices --all` lists them)",
+        names.join(", ")
+    )
+}
+
+/// They share a word, or begin alike.
+fn is_near(a: &str, b: &str) -> bool {
+    let alike = a.chars().zip(b.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    alike >= NEAR_PREFIX || a.split('_').any(|word| b.split('_').any(|other| word == other))
+}
+
+/// The switch or menu that probably rules a control: an automatic one that shares most words with it.
+fn ruler<'c>(controls: &'c [Control], name: &str) -> Option<&'c str> {
+    let shared =
+        |other: &str| other.split('_').filter(|w| name.split('_').any(|word| word == *w)).count();
+    let automatic = controls.iter().filter(|c| c.is_mode() && c.name.contains("auto"));
+    let ranked = automatic.map(|c| (shared(&c.name), c.name.as_str()));
+    ranked.filter(|(n, _)| *n > 0).max_by_key(|(n, _)| *n).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

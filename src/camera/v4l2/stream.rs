@@ -1,293 +1,46 @@
-//! An open V4L2 node, its ioctls with types, and the ring of mapped buffers.
+//! The ring of mapped buffers, on an open V4L2 node whose ioctls have types.
 //!
-//! Called by [`super::device`] (format negotiation) and [`super::V4l2Camera`] (frames). The only module
-//! of the camera that is unsafe, and all of it is here for one of two reasons: an ioctl takes a pointer
-//! whose type its number implies, and a mapped buffer is memory that the driver writes to.
+//! Called by [`super::device`] (format negotiation) and [`super::V4l2Camera`] (frames). With the modules
+//! below it, `node`, `format` and `buffers`, the only part of the camera that is unsafe, for one of two
+//! reasons: an ioctl takes a pointer whose type its number implies, and a mapped buffer is memory that
+//! the driver writes to.
 //!
 //! ```text
-//!            QBUF                    DQBUF                   next call: QBUF
-//!  mapped ─────────▶ the driver's ─────────▶ lent (one) ─────────────────────▶ the driver's
+//!            QBUF                    DQBUF                  newest good one
+//!  mapped ─────────▶ the driver's ─────────▶ ours, all filled ─────────────▶ lent (one, or a copy of it)
+//!                         ▲                     │ the others: QBUF               │ next call: QBUF
+//!                         └─────────────────────┴────────────────────────────────┘ (a copy's: at once)
 //! ```
 //!
-//! Invariants: at most one buffer is lent, and [`Stream::lent`] shows no other; nothing blocks longer
-//! than the time-out given (the node is opened non-blocking, `poll` comes before every DQBUF); dropping
-//! a stream stops it, unmaps and closes, logs what fails, and never panics.
+//! Invariants: at most one buffer is lent, and [`Stream::lent`] shows no other; every buffer that was
+//! taken from the driver is lent or given back before [`Stream::next`] returns, or the stream is over;
+//! nothing blocks longer than the time-out given (the node is opened non-blocking, `poll` comes before
+//! the first DQBUF); dropping a stream stops it, unmaps and closes, logs what fails, and never panics.
+//!
+//! A DQBUF that ends with EIO may have taken a buffer along, and does not say which (the V4L2
+//! documentation warns of it). So any fault but a time-out ends the stream: opening it anew gives every
+//! buffer back.
 #![allow(unsafe_code)]
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
-use std::ptr::NonNull;
+mod buffers;
+pub(super) mod control;
+mod format;
+mod node;
+
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
-use v4l::v4l_sys as sys;
-use v4l::v4l2::vidioc;
+use rustix::event::{PollFlags, Timespec, poll};
 
-const CAPTURE: u32 = sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
-const MMAP: u32 = sys::v4l2_memory_V4L2_MEMORY_MMAP;
+use super::access::{Access, Reading};
+use buffers::{Mapping, Slot};
+
+pub(super) use buffers::Filled;
+pub(super) use format::{Listed, PixFormat, RateEntry, SizeEntry};
+pub(super) use node::{Capability, Fault, Node};
 
 /// How long to wait when `poll` promises a frame that DQBUF does not have, so that a driver which keeps
 /// doing so costs no CPU.
 const FALSE_PROMISE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-
-/// Why a call on the node did not do its work.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// The time-out passed.
-    #[error("no frame in time")]
-    TimedOut,
-    /// The kernel or the driver refused a call.
-    #[error("{call}: {error}")]
-    Call {
-        /// The call's name in the V4L2 documentation.
-        call: &'static str,
-        /// The kernel's word.
-        error: io::Error,
-    },
-    /// The driver broke a rule of V4L2, or reports an error of its own.
-    #[error("{0}")]
-    Driver(&'static str),
-}
-
-impl Fault {
-    /// The kernel's error number, if it gave one.
-    pub(super) fn errno(&self) -> Option<Errno> {
-        match self {
-            Self::Call { error, .. } => Errno::from_io_error(error),
-            Self::TimedOut | Self::Driver(_) => None,
-        }
-    }
-}
-
-/// Who the device says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Capability {
-    /// The driver's name, ended by a zero.
-    pub(super) driver: [u8; 16],
-    /// The device's name, ended by a zero.
-    pub(super) card: [u8; 32],
-    /// `V4L2_CAP_*` of this node (not of the whole device).
-    pub(super) caps: u32,
-}
-
-/// The part of `v4l2_pix_format` that is ours to say or to heed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PixFormat {
-    /// Four-character code.
-    pub(super) fourcc: u32,
-    /// Width in pixels.
-    pub(super) width: u32,
-    /// Height in pixels.
-    pub(super) height: u32,
-    /// Bytes from row to row; 0 in a question and for compressed formats.
-    pub(super) stride: u32,
-}
-
-/// An open device node.
-#[derive(Debug)]
-pub(super) struct Node {
-    fd: OwnedFd,
-}
-
-/// Kernel structures that ioctls fill.
-///
-/// # Safety
-/// All bytes zero must be a valid value of the type.
-unsafe trait Argument: Copy {
-    fn zeroed() -> Self {
-        // SAFETY: the implementor promises it.
-        unsafe { std::mem::zeroed() }
-    }
-}
-macro_rules! argument {
-    ($($kind:ty),+) => {
-        // SAFETY: integers, byte arrays, and unions of these with raw pointers: zero is valid in each.
-        $(unsafe impl Argument for $kind {})+
-    };
-}
-argument!(sys::v4l2_capability, sys::v4l2_fmtdesc, sys::v4l2_format, sys::v4l2_streamparm);
-argument!(sys::v4l2_requestbuffers, sys::v4l2_buffer, std::ffi::c_int);
-
-impl Node {
-    /// Opens a node for reading and control, non-blocking and not inherited by child processes.
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        rustix::fs::open(path, flags, Mode::empty())
-            .map(|fd| Self { fd })
-            .map_err(|error| Fault::Call { call: "open", error: error.into() })
-    }
-
-    /// One ioctl, repeated while signals interrupt it.
-    fn ioctl<T: Argument>(
-        &self,
-        call: &'static str,
-        request: vidioc::_IOC_TYPE,
-        argument: &mut T,
-    ) -> Result<(), Fault> {
-        // The number of an ioctl holds the size of its argument. Every caller below pairs a constant
-        // with its type; this makes a wrong pair fail in the first test that runs it.
-        assert_eq!((request >> 16) as usize & 0x3fff, size_of::<T>(), "{call} takes another type");
-        loop {
-            // SAFETY: the descriptor is open; the argument is valid, writable and exactly as large as
-            // the kernel copies (checked above); none of the calls below lets the kernel keep or follow
-            // a pointer inside it, since only MMAP buffers of single-planar types are used.
-            let done = unsafe {
-                v4l::v4l2::ioctl(self.fd.as_raw_fd(), request, (&raw mut *argument).cast())
-            };
-            match done {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::Call { call, error }),
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
-
-    /// VIDIOC_QUERYCAP.
-    pub(super) fn capability(&self) -> Result<Capability, Fault> {
-        let mut c = sys::v4l2_capability::zeroed();
-        self.ioctl("VIDIOC_QUERYCAP", vidioc::VIDIOC_QUERYCAP, &mut c)?;
-        let per_node = c.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
-        Ok(Capability {
-            driver: c.driver,
-            card: c.card,
-            caps: if per_node { c.device_caps } else { c.capabilities },
-        })
-    }
-
-    /// VIDIOC_ENUM_FMT: the four-character code of the `index`-th format; `None` past the last.
-    pub(super) fn format_at(&self, index: u32) -> Result<Option<u32>, Fault> {
-        let mut d = sys::v4l2_fmtdesc::zeroed();
-        d.index = index;
-        d.type_ = CAPTURE;
-        match self.ioctl("VIDIOC_ENUM_FMT", vidioc::VIDIOC_ENUM_FMT, &mut d) {
-            Ok(()) => Ok(Some(d.pixelformat)),
-            Err(fault) if fault.errno() == Some(Errno::INVAL) => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// VIDIOC_G_FMT: the format in force.
-    pub(super) fn format(&self) -> Result<PixFormat, Fault> {
-        let mut f = sys::v4l2_format::zeroed();
-        f.type_ = CAPTURE;
-        self.ioctl("VIDIOC_G_FMT", vidioc::VIDIOC_G_FMT, &mut f)?;
-        Ok(PixFormat::of(&f))
-    }
-
-    /// VIDIOC_S_FMT: asks for a format and answers the one that the driver made of it.
-    pub(super) fn set_format(&self, want: PixFormat) -> Result<PixFormat, Fault> {
-        let mut f = sys::v4l2_format::zeroed();
-        f.type_ = CAPTURE;
-        let mut pix = PixFormat::pix(&f);
-        pix.width = want.width;
-        pix.height = want.height;
-        pix.pixelformat = want.fourcc;
-        pix.bytesperline = want.stride;
-        pix.field = sys::v4l2_field_V4L2_FIELD_NONE;
-        f.fmt.pix = pix;
-        self.ioctl("VIDIOC_S_FMT", vidioc::VIDIOC_S_FMT, &mut f)?;
-        Ok(PixFormat::of(&f))
-    }
-
-    /// VIDIOC_S_PARM: asks for a frame rate; answers the driver's in frames and seconds, or `None` where
-    /// the rate cannot be chosen.
-    pub(super) fn set_rate(&self, fps: u32) -> Result<Option<(u32, u32)>, Fault> {
-        let mut p = sys::v4l2_streamparm::zeroed();
-        p.type_ = CAPTURE;
-        self.ioctl("VIDIOC_G_PARM", vidioc::VIDIOC_G_PARM, &mut p)?;
-        // SAFETY: for a capture type the kernel fills `capture`; any bytes are valid integers.
-        let mut capture = unsafe { p.parm.capture };
-        if capture.capability & sys::V4L2_CAP_TIMEPERFRAME == 0 {
-            return Ok(None);
-        }
-        capture.timeperframe = sys::v4l2_fract { numerator: 1, denominator: fps };
-        p.parm.capture = capture;
-        self.ioctl("VIDIOC_S_PARM", vidioc::VIDIOC_S_PARM, &mut p)?;
-        // SAFETY: as above.
-        let got = unsafe { p.parm.capture }.timeperframe;
-        Ok(Some((got.denominator, got.numerator)))
-    }
-
-    /// VIDIOC_REQBUFS: asks for `count` buffers (0 frees them); answers how many there are.
-    fn request_buffers(&self, count: u32) -> Result<u32, Fault> {
-        let mut r = sys::v4l2_requestbuffers::zeroed();
-        r.count = count;
-        r.type_ = CAPTURE;
-        r.memory = MMAP;
-        self.ioctl("VIDIOC_REQBUFS", vidioc::VIDIOC_REQBUFS, &mut r)?;
-        Ok(r.count)
-    }
-
-    /// VIDIOC_QUERYBUF and mmap.
-    fn map(&self, index: u32) -> Result<Mapping, Fault> {
-        let mut b = buffer(index);
-        self.ioctl("VIDIOC_QUERYBUF", vidioc::VIDIOC_QUERYBUF, &mut b)?;
-        // SAFETY: for MMAP buffers of a single-planar type the kernel fills `offset`.
-        let offset = unsafe { b.m.offset };
-        Mapping::new(&self.fd, u64::from(offset), b.length as usize)
-    }
-
-    fn queue(&self, index: u32) -> Result<(), Fault> {
-        self.ioctl("VIDIOC_QBUF", vidioc::VIDIOC_QBUF, &mut buffer(index))
-    }
-
-    fn switch(&self, on: bool) -> Result<(), Fault> {
-        let mut kind = CAPTURE.cast_signed();
-        if on {
-            self.ioctl("VIDIOC_STREAMON", vidioc::VIDIOC_STREAMON, &mut kind)
-        } else {
-            self.ioctl("VIDIOC_STREAMOFF", vidioc::VIDIOC_STREAMOFF, &mut kind)
-        }
-    }
-
-    /// Waits until a buffer is filled or the stream has an error, at most until `deadline`.
-    fn wait(&self, deadline: Instant) -> Result<PollFlags, Fault> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // A time-out too long for the kernel's type is as good as a day.
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 86_400, tv_nsec: 0 });
-            let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::IN)];
-            match poll(&mut fds, Some(&left)) {
-                Ok(0) => return Err(Fault::TimedOut),
-                Ok(_) => return Ok(fds.first().map_or(PollFlags::empty(), PollFd::revents)),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(Fault::Call { call: "poll", error: error.into() }),
-            }
-        }
-    }
-}
-
-impl PixFormat {
-    fn pix(f: &sys::v4l2_format) -> sys::v4l2_pix_format {
-        // SAFETY: every member of the union is integers, and all of its bytes were initialised.
-        unsafe { f.fmt.pix }
-    }
-
-    fn of(f: &sys::v4l2_format) -> Self {
-        let pix = Self::pix(f);
-        Self {
-            fourcc: pix.pixelformat,
-            width: pix.width,
-            height: pix.height,
-            stride: pix.bytesperline,
-        }
-    }
-}
-
-/// What the driver says about a filled buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Filled {
-    /// `V4L2_BUF_FLAG_*`.
-    pub(super) flags: u32,
-    /// The driver's counter, which wraps.
-    pub(super) sequence: u32,
-    /// The driver's time stamp, on the clock that the flags name.
-    pub(super) stamp: sys::timeval,
-}
 
 /// A running stream.
 #[derive(Debug)]
@@ -295,13 +48,33 @@ pub(super) struct Stream {
     // Field order is drop order: the mappings go before the node is closed.
     buffers: Vec<Mapping>,
     node: Node,
-    lent: Option<Lent>,
+    lent: Lent,
+    reading: Reading,
+    /// Where frames are copied before anybody reads them; `None` where they are read in place.
+    copy: Option<Vec<u8>>,
 }
 
+/// What [`Stream::lent`] shows.
 #[derive(Clone, Copy, Debug)]
-struct Lent {
-    index: u32,
-    used: usize,
+enum Lent {
+    Nothing,
+    /// These bytes of this buffer, which is not the driver's.
+    Buffer(u32, (usize, usize)),
+    /// The first bytes of the copy.
+    Copy(usize),
+}
+
+/// What came of waiting for a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next<T> {
+    /// The frame that is lent.
+    pub(super) filled: Filled,
+    /// What was judged of it.
+    pub(super) verdict: Result<T, &'static str>,
+    /// Good frames that were given back unread, because this one is newer.
+    pub(super) passed_over: u32,
+    /// Bad frames that were given back beside this one.
+    pub(super) bad: u32,
 }
 
 impl Stream {
@@ -310,13 +83,18 @@ impl Stream {
     /// # Errors
     /// The call that was refused; everything taken so far has been given back.
     pub(super) fn start(node: Node, count: u32) -> Result<Self, Fault> {
-        let mut stream = Self { buffers: Vec::new(), node, lent: None };
+        let (buffers, lent, copy) = (Vec::new(), Lent::Nothing, None);
+        let mut stream = Self { buffers, node, lent, reading: Reading::default(), copy };
         let given = stream.node.request_buffers(count)?;
         if given < 2 {
             return Err(Fault::Driver("the driver has too little memory for two frame buffers"));
         }
         for index in 0..given {
             stream.buffers.push(stream.node.map(index)?);
+        }
+        stream.reading = measure(&stream.buffers);
+        stream.copy = (stream.reading.access() == Access::Copied).then(Vec::new);
+        for index in 0..given {
             stream.node.queue(index)?;
         }
         stream.node.switch(true)?;
@@ -325,7 +103,7 @@ impl Stream {
 
     /// Bytes that the smallest buffer holds.
     pub(super) fn capacity(&self) -> usize {
-        self.buffers.iter().map(|b| b.len).min().unwrap_or(0)
+        self.buffers.iter().map(Mapping::len).min().unwrap_or(0)
     }
 
     /// How many buffers go round.
@@ -333,20 +111,52 @@ impl Stream {
         self.buffers.len()
     }
 
-    /// Gives the lent buffer back and waits for the next, at most `timeout`.
+    /// How fast the buffers are read.
+    pub(super) fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// Gives the lent buffer back, waits for the next, at most `timeout`, and takes the newest of those
+    /// that are filled. `judge` is shown each of them once, in their order; a good one beats a bad one.
     ///
     /// # Errors
     /// [`Fault::TimedOut`] leaves the stream as it is; after any other the stream is to be dropped.
-    pub(super) fn next(&mut self, timeout: Duration) -> Result<Filled, Fault> {
-        if let Some(lent) = self.lent.take() {
-            self.node.queue(lent.index)?;
+    pub(super) fn next<T>(
+        &mut self,
+        timeout: Duration,
+        mut judge: impl FnMut(&Filled, &[u8]) -> Result<T, &'static str>,
+    ) -> Result<Next<T>, Fault> {
+        if let Lent::Buffer(index, _) = std::mem::replace(&mut self.lent, Lent::Nothing) {
+            self.node.queue(index)?;
         }
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400));
+        let mut best = self.first(deadline)?;
+        let mut verdict = judge(&best.filled, self.bytes(&best));
+        let (mut passed_over, mut bad) = (0, 0);
+        // A driver may fill as fast as buffers are given back: no more than there are.
+        for _ in 1..self.buffers.len() {
+            let Some(newer) = self.dequeue()? else { break };
+            let judged = judge(&newer.filled, self.bytes(&newer));
+            let back = if newer_is_lent(verdict.is_ok(), judged.is_ok()) {
+                let older = std::mem::replace(&mut best, newer);
+                (older, std::mem::replace(&mut verdict, judged))
+            } else {
+                (newer, judged)
+            };
+            *(if back.1.is_ok() { &mut passed_over } else { &mut bad }) += 1;
+            self.node.queue(back.0.index)?;
+        }
+        self.lend(&best)?;
+        Ok(Next { filled: best.filled, verdict, passed_over, bad })
+    }
+
+    /// Waits for the first filled buffer.
+    fn first(&self, deadline: Instant) -> Result<Slot, Fault> {
         loop {
             let events = self.node.wait(deadline)?;
-            if let Some(filled) = self.dequeue()? {
-                return Ok(filled);
+            if let Some(slot) = self.dequeue()? {
+                return Ok(slot);
             }
             if events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
                 return Err(Fault::Driver("the driver reports an error on the stream"));
@@ -355,30 +165,48 @@ impl Stream {
         }
     }
 
-    /// VIDIOC_DQBUF without waiting; `None` when no buffer is filled.
-    fn dequeue(&mut self) -> Result<Option<Filled>, Fault> {
-        let mut b = buffer(0);
-        match self.node.ioctl("VIDIOC_DQBUF", vidioc::VIDIOC_DQBUF, &mut b) {
-            Err(fault) if fault.errno() == Some(Errno::AGAIN) => return Ok(None),
-            done => done?,
-        }
-        if b.index as usize >= self.buffers.len() {
+    fn dequeue(&self) -> Result<Option<Slot>, Fault> {
+        let slot = self.node.dequeue()?;
+        if slot.is_some_and(|slot| slot.index as usize >= self.buffers.len()) {
             return Err(Fault::Driver("the driver answered a buffer that it never gave"));
         }
-        self.lent = Some(Lent { index: b.index, used: b.bytesused as usize });
-        Ok(Some(Filled { flags: b.flags, sequence: b.sequence, stamp: b.timestamp }))
+        Ok(slot)
     }
 
-    /// The bytes of the lent buffer, cut to what the driver filled; empty when none is lent.
+    fn lend(&mut self, slot: &Slot) -> Result<(), Fault> {
+        self.lent = Lent::Buffer(slot.index, slot.bytes);
+        let Some(mut copy) = self.copy.take() else { return Ok(()) };
+        copy.clear();
+        copy.extend_from_slice(self.lent());
+        self.lent = Lent::Copy(copy.len());
+        self.copy = Some(copy);
+        self.node.queue(slot.index)
+    }
+
+    /// The bytes of a buffer that was dequeued and is still ours.
+    fn bytes(&self, slot: &Slot) -> &[u8] {
+        self.buffers.get(slot.index as usize).map_or(&[], |mapping| {
+            // SAFETY: every slot that comes here was dequeued and not queued since, so the driver does
+            // not write to it; `next` queues it only after the borrow ended.
+            unsafe { mapping.bytes(slot.bytes) }
+        })
+    }
+
+    /// The bytes of the lent frame, cut to what the driver filled; empty when none is lent.
     pub(super) fn lent(&self) -> &[u8] {
-        self.lent.and_then(|lent| Some((lent, self.buffers.get(lent.index as usize)?))).map_or(
-            &[],
-            |(lent, mapping)| {
-                // SAFETY: `lent.index` was dequeued and not queued since, so the driver does not write
-                // to it; queueing it again needs `&mut self`, which ends this borrow.
-                unsafe { mapping.bytes(lent.used) }
-            },
-        )
+        match self.lent {
+            Lent::Nothing => &[],
+            Lent::Copy(len) => {
+                self.copy.as_ref().and_then(|copy| copy.get(..len)).unwrap_or_default()
+            }
+            Lent::Buffer(index, bytes) => {
+                self.buffers.get(index as usize).map_or(&[], |mapping| {
+                    // SAFETY: the buffer was dequeued and not queued since, so the driver does not write
+                    // to it; queueing it again needs `&mut self`, which ends this borrow.
+                    unsafe { mapping.bytes(bytes) }
+                })
+            }
+        }
     }
 }
 
@@ -397,62 +225,29 @@ impl Drop for Stream {
     }
 }
 
-/// A mapped buffer of the driver's.
-#[derive(Debug)]
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
+/// How fast the buffers of a node that does not stream are read; takes and frees one or a few.
+///
+/// # Errors
+/// Somebody else streams, or the driver gives no buffers.
+pub(super) fn reading(node: &Node) -> Result<Reading, Fault> {
+    let result = node.request_buffers(1).and_then(|_| node.map(0)).map(|buffer| measure(&[buffer]));
+    if let Err(error) = node.request_buffers(0) {
+        tracing::debug!(%error, "Camera buffers were not freed in order.");
+    }
+    result
 }
 
-// SAFETY: the mapping is memory of the process, tied to no thread.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn new(fd: &OwnedFd, offset: u64, len: usize) -> Result<Self, Fault> {
-        // SAFETY: a new mapping at an address of the kernel's choice overlays nothing. Both protections,
-        // because the V4L2 documentation asks for them ("Streaming I/O (Memory Mapping)").
-        let start = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                fd,
-                offset,
-            )
-        };
-        let start = start.map_err(|error| Fault::Call { call: "mmap", error: error.into() })?;
-        let start = NonNull::new(start.cast())
-            .ok_or(Fault::Driver("the kernel mapped a buffer at address zero"))?;
-        Ok(Self { start, len })
-    }
-
-    /// The first `used` bytes, at most all.
-    ///
-    /// # Safety
-    /// Nothing, the driver included, writes to the buffer while the slice lives.
-    unsafe fn bytes(&self, used: usize) -> &[u8] {
-        // SAFETY: `len` bytes are mapped readable until drop, initialised by the kernel, and, by the
-        // caller's promise, not written to meanwhile. They stay mapped when the device is unplugged.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), used.min(self.len)) }
-    }
+/// Before the first buffer is queued: none of them is the driver's yet.
+fn measure(buffers: &[Mapping]) -> Reading {
+    buffers.first().map_or_else(Reading::default, |first| {
+        // SAFETY: the driver writes only to buffers that were queued.
+        Reading::of(unsafe { first.bytes((0, first.len())) })
+    })
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: exactly what `new` mapped, and no slice of it outlives `self`.
-        if let Err(error) = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.len) } {
-            tracing::debug!(%error, "Camera buffer was not unmapped.");
-        }
-    }
-}
-
-fn buffer(index: u32) -> sys::v4l2_buffer {
-    let mut b = sys::v4l2_buffer::zeroed();
-    b.index = index;
-    b.type_ = CAPTURE;
-    b.memory = MMAP;
-    b
+/// Is the newer of two filled buffers the better one to lend?
+fn newer_is_lent(older_good: bool, newer_good: bool) -> bool {
+    newer_good || !older_good
 }
 
 #[cfg(test)]
@@ -460,19 +255,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_camera_answers_with_an_error_and_not_a_panic() {
-        let node = Node::open(Path::new("/dev/null")).unwrap();
-        assert_eq!(node.capability().unwrap_err().errno(), Some(Errno::NOTTY));
-        assert!(node.format_at(0).is_err());
-        assert!(node.set_rate(5).is_err());
-        let fault = Stream::start(node, 4).unwrap_err();
-        assert_eq!(fault.errno(), Some(Errno::NOTTY), "{fault}");
-    }
-
-    #[test]
-    fn waiting_ends_at_the_deadline() {
-        let (read, _write) = rustix::pipe::pipe().unwrap();
-        let node = Node { fd: read };
-        assert!(matches!(node.wait(Instant::now()), Err(Fault::TimedOut)));
+    fn the_newest_good_frame_is_lent_and_a_bad_one_only_for_want_of_better() {
+        assert!(newer_is_lent(true, true));
+        assert!(newer_is_lent(false, true));
+        assert!(newer_is_lent(false, false));
+        assert!(!newer_is_lent(true, false));
     }
 }

@@ -1,12 +1,15 @@
 //! The tables of a camera.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Format, Keep, ZoneKind};
-use crate::config::units::{Pixels, Speed, Time};
+use crate::camera::v4l2::controls::Wanted;
+use crate::config::units::{Pixels, Speed, Time, UsbId};
+use crate::frame::PixelFormat;
 
 /// One camera; exactly one of `v4l2`, `files`, `scene` and `exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,19 +47,91 @@ pub(crate) struct Camera {
     pub(crate) mask: Vec<Mask>,
 }
 
-/// A V4L2 capture device and what to ask of it.
+/// A V4L2 capture device and what to ask of it. Which one: by `device`, or by all the marks that are given;
+/// `vedette devices` shows what to write.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct V4l2 {
-    /// Device node, best a stable name below `/dev/v4l/by-id`.
-    pub(crate) device: PathBuf,
+    /// Device node, best a stable name below `/dev/v4l/by-id` or `/dev/v4l/by-path`.
+    pub(crate) device: Option<PathBuf>,
+    /// Instead of `device`: serial number of the USB camera.
+    pub(crate) serial: Option<String>,
+    /// Instead of `device`: USB vendor and product, as `lsusb` shows them.
+    pub(crate) usb: Option<UsbId>,
+    /// Instead of `device`: the camera's name, as its driver gives it.
+    pub(crate) card: Option<String>,
+    /// Instead of `device`: where it is plugged in.
+    pub(crate) port: Option<String>,
     /// Wanted size; the driver's nearest is taken. Default: the driver's own.
     pub(crate) size: Option<Pixels>,
     /// Wanted frames a second. Default: the driver's own.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) fps: Option<u32>,
-    /// Wanted format. Default: MJPEG where the camera has it, else YUYV.
-    pub(crate) format: Option<Format>,
+    /// Wanted format. Default: the first that the camera has of the list in the schema, MJPEG before all.
+    pub(crate) format: Option<Pixel>,
+    /// Frames thrown away after each opening, while exposure and white balance settle.
+    #[serde(default = "five")]
+    #[schemars(range(min = 0, max = 300))]
+    pub(crate) warm_up: u32,
+    /// Controls to set at each opening, by the names that `vedette devices --all` shows.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 64))]
+    pub(crate) controls: BTreeMap<String, Setting>,
+}
+
+/// A format of a V4L2 camera.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pixel(pub(crate) PixelFormat);
+
+impl<'de> Deserialize<'de> for Pixel {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let format = PixelFormat::PREFERENCE.into_iter().find(|f| f.name() == text);
+        format.map(Self).ok_or_else(|| serde::de::Error::custom("no format of this name"))
+    }
+}
+
+impl JsonSchema for Pixel {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Pixel".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = PixelFormat::PREFERENCE.iter().map(|f| f.name()).collect();
+        json_schema!({ "type": "string", "enum": names })
+    }
+}
+
+/// What a control is set to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Setting {
+    Switch(bool),
+    Number(i64),
+    Entry(String),
+}
+
+impl From<Setting> for Wanted {
+    fn from(setting: Setting) -> Self {
+        match setting {
+            Setting::Switch(on) => Self::Switch(on),
+            Setting::Number(n) => Self::Number(n),
+            Setting::Entry(text) => Self::Entry(text),
+        }
+    }
+}
+
+impl JsonSchema for Setting {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Setting".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number, true or false, or an entry of a menu by its name",
+            "type": ["integer", "boolean", "string"]
+        })
+    }
 }
 
 /// Recorded frames.
@@ -133,6 +208,7 @@ pub(crate) struct Exec {
 /// Motion detection and the events made of it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("not" = {"required": ["keep", "every"]}))]
 pub(crate) struct Motion {
     /// Look for motion.
     pub(crate) enabled: bool,
@@ -213,6 +289,10 @@ impl JsonSchema for Point {
             "type": "array", "items": side, "minItems": 2, "maxItems": 2
         })
     }
+}
+
+fn five() -> u32 {
+    5
 }
 
 fn five_seconds() -> Time {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Check, Shared};
 use crate::camera::exec::{self, ExecSettings};
+use crate::camera::v4l2::name::{Marks, Named};
 use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings};
 use crate::capture;
 use crate::config::place::Path;
@@ -11,6 +12,10 @@ use crate::config::{raw, units};
 use crate::firstpass::trigger::{EventSettings, Keep};
 use crate::firstpass::{MotionSettings, Polygon};
 use crate::still::Profile;
+
+/// What helps somebody who has not named a V4L2 camera.
+const NAMES: &str = "add `device = \"/dev/v4l/by-id/…\"`, or one or more of `serial`, `usb`, `card` and \
+                     `port`; `vedette devices` shows what to write";
 
 impl Check<'_> {
     /// One camera; `None` when an error that was told leaves it without a source.
@@ -42,12 +47,7 @@ impl Check<'_> {
 
     fn source(&mut self, camera: &raw::Camera, path: &Path) -> Option<Source> {
         if let Some(v4l2) = &camera.v4l2 {
-            return Some(Source::V4l2(V4l2Settings {
-                size: v4l2.size.map(|s| (s.0, s.1)),
-                fps: v4l2.fps,
-                format: v4l2.format.map(Into::into),
-                ..V4l2Settings::node(self.absolute(&v4l2.device))
-            }));
+            return self.v4l2(v4l2, &path.key("v4l2")).map(Source::V4l2);
         }
         if let Some(files) = &camera.files {
             return Some(Source::Files(self.files(files, &path.key("files"))));
@@ -67,6 +67,43 @@ impl Check<'_> {
         }))
     }
 
+    fn v4l2(&mut self, v4l2: &raw::V4l2, path: &Path) -> Option<V4l2Settings> {
+        let marks = Marks {
+            serial: v4l2.serial.clone(),
+            usb: v4l2.usb.map(|usb| (usb.0, usb.1)),
+            card: v4l2.card.clone(),
+            port: v4l2.port.clone(),
+        };
+        for (key, mark) in [("serial", &marks.serial), ("card", &marks.card), ("port", &marks.port)]
+        {
+            if mark.as_ref().is_some_and(|text| text.trim().is_empty()) {
+                self.error(&path.key(key), format!("`{key}` is empty"), NAMES);
+            }
+        }
+        let device = match (&v4l2.device, marks == Marks::default()) {
+            (Some(device), true) => Named::Path(self.absolute(device, &path.key("device"))),
+            (None, false) => Named::Marks(marks),
+            (None, true) => {
+                self.error(path, "which camera is meant is not said", NAMES);
+                return None;
+            }
+            (Some(_), false) => {
+                let what = "`device` and marks of the camera are both given";
+                let help = "keep `device`, or the marks `serial`, `usb`, `card` and `port`";
+                self.error(&path.key("device"), what, help);
+                return None;
+            }
+        };
+        Some(V4l2Settings {
+            size: v4l2.size.map(|s| (s.0, s.1)),
+            fps: v4l2.fps,
+            format: v4l2.format.map(|format| format.0),
+            controls: v4l2.controls.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect(),
+            warm_up: v4l2.warm_up,
+            ..V4l2Settings::named(device)
+        })
+    }
+
     fn files(&mut self, files: &raw::Files, path: &Path) -> FilesSettings {
         let raw_frames = files.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yuyv"));
         if raw_frames && files.size.is_none() {
@@ -79,7 +116,7 @@ impl Check<'_> {
         }
         self.even(files.size, &path.key("size"));
         FilesSettings {
-            path: self.absolute(&files.path),
+            path: self.absolute(&files.path, &path.key("path")),
             size: files.size.map(|s| (s.0, s.1)),
             pace: files.pace.0,
             repeat: files.repeat,

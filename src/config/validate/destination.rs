@@ -1,28 +1,42 @@
 //! Destinations: from tables to a bucket with its keys, or a directory.
 
-use std::fs;
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 
 use url::Url;
 
 use super::Check;
 use crate::config::place::Path;
-use crate::config::{credentials, raw, store};
+use crate::config::{credentials, raw, source, store};
 use crate::grant::{AddressStyle, S3Settings, Secret};
 use crate::upload;
 use crate::upload::{DestinationSettings, DirSettings};
 
+/// Largest file of keys, and of CA certificates (a system's whole bundle has 220 KB): a file that
+/// the configuration names by mistake must not fill the memory.
+const MOST_KEYS: u64 = 64 << 10;
+const MOST_CERTIFICATES: u64 = 4 << 20;
+
 impl Check<'_> {
-    /// Where pictures go; `None` when an error that was told leaves it without a place.
+    /// Where pictures go; `None` when an error that was told leaves it without a place. Without the table
+    /// they wait on the device.
     pub(super) fn upload(
         &mut self,
-        destination: &raw::Destination,
+        destination: Option<&raw::Destination>,
         path: &Path,
     ) -> Option<upload::Settings> {
+        let Some(destination) = destination else {
+            return Some(upload::Settings {
+                destination: DestinationSettings::Nowhere,
+                concurrency: 1,
+                wait_for_clock: raw::Destination::WAIT_FOR_CLOCK.0,
+                reliable_notices: false,
+            });
+        };
         let settings = match (&destination.s3, &destination.dir) {
             (Some(s3), _) => DestinationSettings::S3(Box::new(self.s3(s3, &path.key("s3"))?)),
             (None, Some(dir)) => DestinationSettings::Dir(DirSettings {
-                path: self.absolute(&dir.path),
+                path: self.absolute(&dir.path, &path.key("dir").key("path")),
                 announce: self.announce(dir, &path.key("dir").key("announce")),
             }),
             (None, None) => return None,
@@ -118,9 +132,8 @@ impl Check<'_> {
     }
 
     fn credentials(&mut self, file: &FilePath, path: &Path) -> credentials::Credentials {
-        let file = self.secret_path(file);
-        let read =
-            fs::read_to_string(&file).map_err(|e| format!("cannot read {}: {e}", file.display()));
+        let file = self.secret_path(file, path);
+        let read = text_of(&file).map_err(|e| format!("cannot read {}: {e}", file.display()));
         let keys = read.and_then(|text| {
             credentials::parse(&text).map_err(|what| format!("{}: {what}", file.display()))
         });
@@ -138,9 +151,11 @@ impl Check<'_> {
     }
 
     pub(super) fn ca_file(&mut self, file: &FilePath, path: &Path) -> PathBuf {
-        let file = self.absolute(file);
-        let wrong = match fs::read(&file) {
-            Ok(bytes) if bytes.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => None,
+        let file = self.absolute(file, path);
+        let wrong = match source::bytes(&file, MOST_CERTIFICATES) {
+            Ok(Some(bytes)) if bytes.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") => {
+                None
+            }
             Ok(_) => Some(format!("{} holds no certificate", file.display())),
             Err(error) => Some(format!("cannot read {}: {error}", file.display())),
         };
@@ -153,4 +168,11 @@ impl Check<'_> {
 
 fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
+}
+
+fn text_of(file: &FilePath) -> io::Result<String> {
+    let bytes = source::bytes(file, MOST_KEYS)?;
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is too large, or not text"))
 }

@@ -1,15 +1,17 @@
 //! The broker: from the table to the settings of a session.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use url::Url;
 
 use super::Check;
 use crate::config::place::Path;
-use crate::config::raw;
+use crate::config::{raw, source};
 use crate::mqtt;
 use crate::tls::{self, ClientCertificate};
+
+/// Largest file that may hold a password.
+const MOST_PASSWORD: u64 = 64 << 10;
 
 impl Check<'_> {
     /// Which broker, and how; `None` when an error that was told leaves it without one.
@@ -67,13 +69,13 @@ impl Check<'_> {
 
     fn password_file(&mut self, table: &raw::Mqtt, path: &Path) -> Option<PathBuf> {
         let place = path.key("password_file");
-        let file = self.secret_path(table.password_file.as_ref()?);
+        let file = self.secret_path(table.password_file.as_ref()?, &place);
         if table.username.is_none() {
             self.error(&place, "a password without a user", "set `username` too");
         }
-        let mut first = [0];
-        let wrong = match std::fs::File::open(&file).and_then(|mut f| f.read(&mut first)) {
-            Ok(1) if !matches!(first, [b'\n' | b'\r']) => None,
+        let wrong = match source::bytes(&file, MOST_PASSWORD) {
+            Ok(Some(bytes)) if bytes.first().is_some_and(|b| !b"\r\n".contains(b)) => None,
+            Ok(None) => Some(format!("{} is too large for a password", file.display())),
             Ok(_) => Some(format!("the first line of {} is empty", file.display())),
             Err(error) => Some(format!("cannot read {}: {error}", file.display())),
         };
@@ -86,7 +88,10 @@ impl Check<'_> {
 
     fn client_certificate(&mut self, table: &raw::Mqtt, path: &Path) -> Option<(PathBuf, PathBuf)> {
         let (certificate, key) = match (&table.certificate_file, &table.key_file) {
-            (Some(certificate), Some(key)) => (self.absolute(certificate), self.secret_path(key)),
+            (Some(certificate), Some(key)) => (
+                self.absolute(certificate, &path.key("certificate_file")),
+                self.secret_path(key, &path.key("key_file")),
+            ),
             (None, None) => return None,
             (Some(_), None) => {
                 let help = "set `key_file` too";
