@@ -214,9 +214,14 @@ pub fn check_without_files(
     path: &Path,
     context: &Context,
 ) -> Result<(Config, Vec<String>), ConfigErrors> {
-    let sources = source::read(path)?;
-    validate::config(&sources, context, validate::Files::MayBeMissing)
-        .map(|c| (c.config, c.missing))
+    let checked = validate::config(&source::read(path)?, context, validate::Files::MayBeMissing);
+    checked.map(|c| (c.config, c.missing))
+}
+
+/// Where the drop-ins of the file at `path` are.
+#[must_use]
+pub fn drop_in_dir(path: &Path) -> PathBuf {
+    source::drop_in_dir(path)
 }
 
 fn checked(sources: &Sources, context: &Context) -> Result<Config, ConfigErrors> {

@@ -276,6 +276,11 @@ async fn the_store(
     }
     findings.push(clock::judge(known(&keeper, config.trust, told)));
     findings.push(match (destination, blocked) {
+        (DestinationSettings::Nowhere, _) => Finding::warning(
+            Check::Store,
+            "no destination is configured: pictures wait on this device",
+            "Add `[destination.s3]` to the configuration, then `systemctl reload vedette`.",
+        ),
         (DestinationSettings::Dir(dir), _) => {
             let path = dir.path.clone();
             let limit = Duration::from_secs(20);

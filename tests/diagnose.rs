@@ -26,7 +26,7 @@ use flate2::read::GzDecoder;
 use seaweed::{DEVICE_KEYS, Seaweed};
 
 /// Each is planted somewhere, and none may come out.
-const SECRETS: [&str; 14] = [
+const SECRETS: [&str; 15] = [
     DEVICE_KEYS.0,
     DEVICE_KEYS.1,
     "hush-session-token",
@@ -41,6 +41,7 @@ const SECRETS: [&str; 14] = [
     "hush-in-last-good",
     "aHVzaGVkcHJpdmF0ZWtleWhlcmU",
     "hush-of-another-file",
+    "hush-of-a-drop-in",
 ];
 
 /// What a serial number would look like, and must not be there either.
@@ -74,6 +75,7 @@ fn plant(dir: &Path) {
         format!("camera says rtsp://me:{}@cam/1 --pw {}", SECRETS[4], SECRETS[5]),
         key.clone(),
         format!("another file says {}", SECRETS[13]),
+        format!("a drop-in says {}", SECRETS[14]),
         format!("earlier somebody wrote {} into the file", SECRETS[11]),
     ];
     let lines: String = messages
@@ -106,6 +108,12 @@ fn plant(dir: &Path) {
         "echo; echo '→ Overall exposure level for vedette.service: 1.2 OK'",
     );
     plant_last_good(dir);
+    fs::create_dir(dir.join("vedette.d")).unwrap();
+    let drop_in = format!(
+        "[camera.porch.exec]\nformat = \"mjpeg\"\ncommand = [\"sleep\", \"60\", \"--token={}\"]\n",
+        SECRETS[14]
+    );
+    fs::write(dir.join("vedette.d/50-porch.toml"), drop_in).unwrap();
 }
 
 fn plant_last_good(dir: &Path) {
@@ -201,6 +209,7 @@ fn no_secret_comes_out_wherever_it_was_planted() {
     assert!(files["status.json"].contains("\"street\""), "{}", files["status.json"]);
     assert!(files["config.toml"].contains("bucket = \"pictures\""), "{}", files["config.toml"]);
     assert!(files["config.toml"].contains("[camera.gate.exec]"), "{}", files["config.toml"]);
+    assert!(files["config.toml"].contains("[camera.porch.exec]"), "{}", files["config.toml"]);
     assert!(files["journal.txt"].contains("2026-11-23T05:39:39.903Z 4 PUT https://s/b/k?"));
     assert!(
         files["unit.txt"].contains("exposure level")

@@ -5,14 +5,16 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, Part};
-use crate::config::Config;
+use crate::camera::v4l2::survey;
 use crate::config::errors::blotted;
+use crate::config::{self, Config};
 use crate::control::request::Request;
 use crate::control::socket;
 use crate::doctor::command;
@@ -28,6 +30,8 @@ const LINES: &str = "2000";
 const LIMIT: Duration = Duration::from_secs(10);
 /// The doctor keeps to a minute.
 const DOCTOR: Duration = Duration::from_secs(75);
+/// Drop-ins that are taken along.
+const DROP_INS: usize = 64;
 /// Files of the spool that are counted.
 const COUNTED: usize = 200_000;
 
@@ -44,10 +48,11 @@ pub(super) fn collect(asked: &Asked, config: Option<&Config>) -> Vec<Part> {
         part("doctor.txt", "what `vedette doctor` says", text),
         part("doctor.json", "the same for programs", json),
         part("status.json", "what the running agent says of itself", status(config)),
-        part("config.toml", "the configuration", toml(&asked.config)),
+        part("config.toml", "the configuration, with its drop-ins", config_files(&asked.config)),
         part("last-good.toml", "the last configuration that it started well with", toml(&state)),
         part("identity.json", "device id and how it came about", identity(config)),
         part("spool.json", "how many files the spool has, and of what size", spool),
+        part("devices.json", "what `vedette devices` says, without serial numbers", devices()),
         part("cameras.txt", "device nodes of cameras, their names and rights", cameras()),
         part("system.txt", "versions, kernel, memory, disks", system(asked, config)),
         part("unit.txt", "the systemd unit, its state and exposure", unit),
@@ -104,6 +109,36 @@ fn read(path: &Path) -> String {
 /// A configuration, with whatever was written into it by mistake blotted out.
 fn toml(path: &Path) -> String {
     blotted(&read(path))
+}
+
+/// The file, and each of its drop-ins below its name.
+fn config_files(path: &Path) -> String {
+    let mut out = toml(path);
+    let dir = fs::read_dir(config::drop_in_dir(path)).into_iter().flatten().flatten();
+    let mut files: Vec<_> = dir.map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "toml") && file.is_file());
+    files.sort();
+    for file in files.iter().take(DROP_INS) {
+        write!(out, "\n# {}\n{}", file.display(), toml(file)).ok();
+    }
+    out
+}
+
+/// Stable names and the configuration's line hold serial numbers: they are left out.
+fn devices() -> String {
+    let (to, from) = mpsc::sync_channel(1);
+    // A driver may hang; the thread ends with the process.
+    std::thread::spawn(move || to.send(survey::survey()).ok());
+    let Ok(cameras) = from.recv_timeout(LIMIT) else { return "a driver does not answer\n".into() };
+    let mut told = serde_json::to_value(cameras).unwrap_or_default();
+    for camera in told.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        camera.remove("links");
+        camera.remove("write");
+        if let Some(usb) = camera.get_mut("usb").and_then(Value::as_object_mut) {
+            usb.remove("serial");
+        }
+    }
+    format!("{told:#}\n")
 }
 
 /// No serial number, and no hash of one: few enough are possible that a hash tells it.

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::Asked;
 use crate::camera::Source;
 use crate::camera::exec::Redactor;
-use crate::config::Config;
 use crate::config::errors::is_secret;
+use crate::config::{self, Config};
 use crate::upload::DestinationSettings;
 
 /// What stands for a secret.
@@ -49,8 +49,11 @@ impl Scrubber {
             }
         }
         let mut secrets = Vec::new();
-        for file in [&asked.config, &asked.context.state_dir.join("last-good.toml")] {
-            let text = String::from_utf8_lossy(&bytes_of(file)).into_owned();
+        let drop_ins =
+            fs::read_dir(config::drop_in_dir(&asked.config)).into_iter().flatten().flatten();
+        let configured = [asked.config.clone(), asked.context.state_dir.join("last-good.toml")];
+        for file in configured.into_iter().chain(drop_ins.map(|entry| entry.path())) {
+            let text = String::from_utf8_lossy(&bytes_of(&file)).into_owned();
             secrets.extend(written_out(&text));
             // A broken file is read by nobody else: whatever stands in quotes may be a command.
             commands.push(quoted(&text));

@@ -128,6 +128,7 @@ fn remedy(alarm: &str) -> Option<&'static str> {
             "Set a `device.id` of its own, or remove `identity.json` from the state directory; restart."
         }
         "memory" => "Raise `memory.in_hand` to what it says; restart.",
+        "settings" => "`vedette devices` shows what the camera takes.",
         "thread" | "spool" => {
             "Mostly a disk that hangs or is full: see the kernel's log, `journalctl -k`."
         }

@@ -29,7 +29,9 @@ pub(super) fn examine(
             let costs = cost(&config, Assumptions::default());
             // These say themselves what helps.
             let look = |text| Finding { help: None, ..Finding::warning(Check::Config, text, "") };
-            found.extend(warnings(&config, &costs).into_iter().map(look));
+            found.extend(
+                warnings(&config, &costs).into_iter().chain(config.notes.clone()).map(look),
+            );
             found.extend(cloned(&config));
             (found, Some(config))
         }
@@ -45,7 +47,7 @@ fn broken(
     errors: &ConfigErrors,
 ) -> (Vec<Finding>, Option<Config>) {
     let mut found: Vec<_> =
-        errors.errors.iter().take(MOST).map(|e| finding(&errors.file, e, unit, who)).collect();
+        errors.errors.iter().take(MOST).map(|e| finding(e, unit, who)).collect();
     let more = errors.errors.len().saturating_sub(MOST);
     if more > 0 {
         let text = format!("{more} more; `vedette check` shows all");
@@ -78,7 +80,8 @@ fn broken(
     (found, config)
 }
 
-fn finding(file: &Path, error: &ConfigError, unit: Option<&Unit>, who: &str) -> Finding {
+fn finding(error: &ConfigError, unit: Option<&Unit>, who: &str) -> Finding {
+    let file = &error.file;
     let place = match error.line {
         0 => file.display().to_string(),
         line => format!("{}:{line}", file.display()),
@@ -129,9 +132,9 @@ fn owner(path: &Path) -> String {
 
 /// A clone writes under another device's prefix.
 fn cloned(config: &Config) -> Option<Finding> {
-    let text = config.identity.cloned.as_deref()?;
+    let text = config.identity.cloned.as_ref()?;
     let (what, help) =
-        text.split_once(". ").unwrap_or((text, "see golden images in docs/operate.md"));
+        text.split_once(". ").unwrap_or((text, "see docs/operate.md, alarm `cloned`"));
     Some(Finding::wrong(Check::Config, what, sentence(help)))
 }
 
