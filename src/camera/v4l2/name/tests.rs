@@ -56,7 +56,9 @@ impl Tree {
             let (vendor, product) = id.split_once(':').unwrap();
             fs::write(device.join("idVendor"), format!("{vendor}\n")).unwrap();
             fs::write(device.join("idProduct"), format!("{product}\n")).unwrap();
-            serial.map(|s| fs::write(device.join("serial"), format!("{s}\n")).unwrap());
+            if let Some(serial) = serial {
+                fs::write(device.join("serial"), format!("{serial}\n")).unwrap();
+            }
         }
         let class = sys.join("class/video4linux");
         fs::create_dir_all(&class).unwrap();
