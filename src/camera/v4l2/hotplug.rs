@@ -42,7 +42,7 @@ impl Watch {
     #[must_use]
     pub fn new(named: &Named, dev: &Path) -> Option<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
-        let inotify = inotify.inspect_err(|error| untold(error)).ok()?;
+        let inotify = inotify.inspect_err(untold).ok()?;
         let mut watch =
             Self { inotify, dev: dev.to_owned(), named: named.clone(), dirs: Vec::new() };
         watch.add(dev).inspect_err(untold).ok()?;

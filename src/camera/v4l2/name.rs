@@ -158,7 +158,7 @@ impl Marks {
         fit.sort_by_key(|node| node.index);
         let mut cameras: Vec<&VideoNode> = Vec::new();
         for node in fit {
-            if node.device.is_none() || cameras.iter().all(|c| c.device != node.device) {
+            if !cameras.iter().any(|camera| camera.shares(node)) {
                 cameras.push(node);
             }
         }
@@ -307,15 +307,16 @@ pub(super) fn best(
     card: &str,
     bus_info: &str,
 ) -> Option<String> {
-    let others = || {
-        all.iter()
-            .filter(|n| n.path != node.path && (n.device.is_none() || n.device != node.device))
-    };
+    let others = || all.iter().filter(|n| n.path != node.path && !n.shares(node));
     let line = |key: &str, value: &str| Some(format!("{key} = \"{}\"", escaped(value)));
     let serial = node.usb.as_ref().and_then(|u| u.serial.as_deref());
-    // Two cameras of one model without serial numbers (or with the same) share one link.
+    // Two cameras of one model without serial numbers (or with the same) share one link by what they are,
+    // and two of one device (vivid's) the one by where they are.
     let twin = others().any(|n| n.usb.is_some() && n.usb == node.usb);
-    if let Some(link) = node.by_id.first().filter(|_| !twin).or(node.by_path.first()) {
+    let place = node.by_path.first();
+    let place =
+        place.filter(|_| node.device.is_none() || others().all(|n| n.device != node.device));
+    if let Some(link) = node.by_id.first().filter(|_| !twin).or(place) {
         return line("device", link.to_str()?);
     }
     if let Some(serial) = serial.filter(|_| !twin) {
@@ -325,7 +326,9 @@ pub(super) fn best(
     if let Some(id) = id.filter(|id| others().all(|n| n.usb.as_ref().is_none_or(|u| u.id != *id))) {
         return line("usb", id);
     }
-    if !card.is_empty() && others().all(|n| n.label != node.label) && id.is_none() {
+    // What others call themselves is known only where the driver's label is the card.
+    let own = card == node.label && others().all(|n| n.label != node.label);
+    if !card.is_empty() && own && id.is_none() {
         return line("card", card);
     }
     let port = Some(bus_info).filter(|b| !b.is_empty()).or(node.port.as_deref())?;

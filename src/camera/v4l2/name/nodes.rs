@@ -65,6 +65,11 @@ pub struct VideoNode {
 }
 
 impl VideoNode {
+    /// Is the other one a further node of the same camera? Two first nodes of one device are two cameras.
+    pub(super) fn shares(&self, other: &Self) -> bool {
+        self.device.is_some() && self.device == other.device && self.index != other.index
+    }
+
     /// The number in its name.
     fn number(&self) -> Option<u32> {
         self.path.file_name()?.to_str().and_then(number)

@@ -56,7 +56,9 @@ impl Tree {
             let (vendor, product) = id.split_once(':').unwrap();
             fs::write(device.join("idVendor"), format!("{vendor}\n")).unwrap();
             fs::write(device.join("idProduct"), format!("{product}\n")).unwrap();
-            serial.map(|s| fs::write(device.join("serial"), format!("{s}\n")).unwrap());
+            if let Some(serial) = serial {
+                fs::write(device.join("serial"), format!("{serial}\n")).unwrap();
+            }
         }
         let class = sys.join("class/video4linux");
         fs::create_dir_all(&class).unwrap();
@@ -222,6 +224,23 @@ fn of_two_capture_nodes_of_one_device_the_first_is_meant() {
     let second = Plugged { node: 5, index: 2, ..CAM };
     let tree = Tree::new(&[second, CAM, META]);
     assert_eq!(tree.choose(&marks("usb", "")).as_deref(), Ok("/dev/video0"));
+}
+
+#[test]
+fn two_first_nodes_of_one_device_are_two_cameras() {
+    // vivid's instances share a platform device, and udev's one link goes to the last of them.
+    let one = |node, label| Plugged { node, label, usb: None, ..CAM };
+    let mut tree = Tree::new(&[one(0, "vivid-000-vid-cap"), one(1, "vivid-001-vid-cap")]);
+    for (n, (_, probe)) in tree.probes.iter_mut().enumerate() {
+        let probe = probe.as_mut().unwrap();
+        (probe.card, probe.bus_info) = ("vivid".into(), format!("platform:vivid-00{n}"));
+    }
+    tree.link("by-path", "platform-vivid.0-video-index0", 1);
+    let error = tree.choose(&marks("card", "vivid")).unwrap_err();
+    assert!(error.starts_with("2 cameras have card vivid: "), "{error}");
+    assert_eq!(tree.choose(&marks("port", "platform:vivid-001")).as_deref(), Ok("/dev/video1"));
+    assert_eq!(tree.best(0).as_deref(), Some("port = \"platform:vivid-000\""));
+    assert_eq!(tree.best(1).as_deref(), Some("port = \"platform:vivid-001\""));
 }
 
 #[test]
