@@ -9,21 +9,37 @@ const MAINTAINER: &str = "Vedette maintainers <maintainers@vedette.example>";
 ///
 /// # Errors
 /// There is no section, or it has no item.
-pub(crate) fn debian(markdown: &str, version: &str, date: &jiff::Timestamp) -> anyhow::Result<String> {
+pub(crate) fn debian(
+    markdown: &str,
+    version: &str,
+    date: &jiff::Timestamp,
+) -> anyhow::Result<String> {
     let newest = markdown.split("\n## ").nth(1).context("CHANGELOG.md has no section")?;
-    let mut items = String::new();
-    for line in newest.lines().skip(1) {
-        if let Some(kind) = line.strip_prefix("### ") {
-            items += &format!("\n  [ {kind} ]\n");
-        } else if let Some(item) = line.strip_prefix("- ") {
-            items += &wrapped("  * ", item);
-        } else if !line.trim().is_empty() {
-            items += &wrapped("    ", line.trim());
+    // An item's lines, joined, to be broken anew; a heading as it is.
+    let mut parts: Vec<String> = Vec::new();
+    for line in newest.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+        match parts.last_mut() {
+            Some(item) if !line.starts_with(['-', '#']) => {
+                item.push(' ');
+                item.push_str(line.trim());
+            }
+            _ => parts.push(line.trim().to_owned()),
         }
     }
+    let items: String = parts.iter().map(|part| entry(part)).collect();
     ensure!(items.contains("\n  * "), "CHANGELOG.md's newest section has no item");
     let day = date.strftime("%a, %d %b %Y %H:%M:%S +0000");
-    Ok(format!("vedette ({version}-1) unstable; urgency=medium\n{items}\n -- {MAINTAINER}  {day}\n"))
+    Ok(format!(
+        "vedette ({version}-1) unstable; urgency=medium\n{items}\n -- {MAINTAINER}  {day}\n"
+    ))
+}
+
+fn entry(part: &str) -> String {
+    match (part.strip_prefix("### "), part.strip_prefix("- ")) {
+        (Some(kind), _) => format!("\n  [ {kind} ]\n"),
+        (None, Some(item)) => wrapped("  * ", item),
+        (None, None) => wrapped("    ", part),
+    }
 }
 
 /// The line, broken before column 78, its parts indented alike.
@@ -55,7 +71,7 @@ mod tests {
     fn the_newest_section_becomes_the_entry_and_older_ones_do_not() {
         let said = debian(TEXT, "0.1.0", &jiff::Timestamp::UNIX_EPOCH).unwrap();
         let wanted = format!(
-            "vedette (0.1.0-1) unstable; urgency=medium\n\n  [ Added ]\n  * One\n    and more.\n  * Two\n\n \
+            "vedette (0.1.0-1) unstable; urgency=medium\n\n  [ Added ]\n  * One and more.\n  * Two\n\n \
              -- {MAINTAINER}  Thu, 01 Jan 1970 00:00:00 +0000\n"
         );
         assert_eq!(said, wanted);
@@ -65,12 +81,17 @@ mod tests {
     fn the_projects_own_changelog_gives_lines_that_debian_takes() {
         let text = include_str!("../../CHANGELOG.md");
         let said = debian(text, "0.1.0", &jiff::Timestamp::UNIX_EPOCH).unwrap();
-        assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        assert!(
+            said.lines().all(|line| line.chars().count() <= 80 || line.starts_with(" -- ")),
+            "{said}"
+        );
     }
 
     #[test]
     fn the_packager_is_the_same_in_the_manifest() {
-        assert!(include_str!("../../Cargo.toml").contains(&format!("maintainer = \"{MAINTAINER}\"")));
+        assert!(
+            include_str!("../../Cargo.toml").contains(&format!("maintainer = \"{MAINTAINER}\""))
+        );
     }
 
     #[test]

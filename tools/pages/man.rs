@@ -1,8 +1,7 @@
 //! The man pages of the command and of each subcommand: what clap knows of them, and what it cannot
 //! know (examples, files, exit codes). Pure.
 
-use clap::CommandFactory;
-use clap_mangen::Man;
+use clap::{Arg, CommandFactory};
 use vedette::cli::Cli;
 
 use crate::roff::{item, literal, prose, section, text, title};
@@ -20,13 +19,20 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "A detector saw a person in the left half:",
         "vedette trigger --label person --box 0,0,0.5,1",
     ),
-    ("analyze", "What would the zones of a camera make of a clip?", "vedette analyze --camera front clip.avi"),
+    (
+        "analyze",
+        "What would the zones of a camera make of a clip?",
+        "vedette analyze --camera front clip.avi",
+    ),
 ];
 
 /// What is said on each page under FILES.
 const FILES: &[(&str, &str)] = &[
     ("/etc/vedette/vedette.toml", "The configuration, see `vedette.toml`(5)."),
-    ("/var/lib/vedette", "The spool of pictures, the pinned identity, the last good configuration."),
+    (
+        "/var/lib/vedette",
+        "The spool of pictures, the pinned identity, the last good configuration.",
+    ),
     ("/run/vedette", "The sockets of `vedette status`, `vedette snap` and `vedette trigger`."),
 ];
 
@@ -51,15 +57,9 @@ pub(crate) fn pages(date: &jiff::Timestamp) -> Vec<(String, String)> {
 fn page(command: &clap::Command, sub: &str, date: &jiff::Timestamp) -> (String, String) {
     let dashed = if sub.is_empty() { "vedette".to_owned() } else { format!("vedette-{sub}") };
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut out = String::from(".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n");
-    out += &title(&dashed, 1, date);
+    let mut out = title(&dashed, 1, date);
     out += &section("NAME", &format!("{} \\- {}\n", text(&dashed), text(&about)));
-    let man = Man::new(command.clone());
-    let clap = |render: &dyn Fn(&Man, &mut Vec<u8>) -> std::io::Result<()>| {
-        let mut bytes = Vec::new();
-        render(&man, &mut bytes).map_or_else(|_| String::new(), |()| strip(&bytes))
-    };
-    out += &clap(&|m, w| m.render_synopsis_section(w));
+    out += &section("SYNOPSIS", &synopsis(command, sub));
     if sub.is_empty() {
         out += &section("DESCRIPTION", INTRODUCTION);
         out += &section("COMMANDS", &commands(command));
@@ -68,7 +68,7 @@ fn page(command: &clap::Command, sub: &str, date: &jiff::Timestamp) -> (String, 
         let words = words.map(ToString::to_string).unwrap_or_default();
         out += &section("DESCRIPTION", &(prose(words.trim_end_matches('.')) + ".\n"));
     }
-    out += &clap(&|m, w| m.render_options_section(w));
+    out += &section("OPTIONS", &options(command));
     out += &examples(sub);
     out += &section("EXIT STATUS", &items(EXIT));
     out += &section("FILES", &items(FILES));
@@ -85,11 +85,66 @@ is the agent itself, and\n\
 .B systemctl start vedette\n\
 starts it as a service. The other commands ask it, or help to set it up.\n";
 
-/// clap's own preamble is not repeated in each section.
-fn strip(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let wanted = |line: &&str| !line.starts_with(".ie ") && !line.starts_with(".el ");
-    text.lines().filter(wanted).map(|line| format!("{line}\n")).collect()
+/// `vedette snap [--camera CAMERA] …`: what must be given without brackets, and without the options that
+/// every command has.
+fn synopsis(command: &clap::Command, sub: &str) -> String {
+    if sub.is_empty() {
+        return ".B vedette\n.I COMMAND\n[\\fIOPTION\\fR]...\n".to_owned();
+    }
+    let mut out = format!(".B vedette {}\n", text(sub));
+    for arg in shown(command).filter(|a| a.get_id() != "help") {
+        let word = match (arg.get_short(), arg.get_long()) {
+            (Some(short), _) => format!("-{short}"),
+            (None, Some(long)) => format!("--{long}"),
+            (None, None) => String::new(),
+        };
+        let word = if word.is_empty() { word } else { format!("\\fB{}\\fR", text(&word)) };
+        let parts: Vec<String> = [word, value(arg)].into_iter().filter(|p| !p.is_empty()).collect();
+        let all = parts.join("\\ ");
+        out += &if arg.is_required_set() { format!("{all}\n") } else { format!("[{all}]\n") };
+    }
+    out
+}
+
+/// Each option with its value, its words and its default.
+fn options(command: &clap::Command) -> String {
+    let mut out = String::new();
+    for arg in shown(command) {
+        let short = arg.get_short().map(|c| format!("-{c}"));
+        let long = arg.get_long().map(|l| format!("--{l}"));
+        let words: Vec<String> =
+            short.into_iter().chain(long).map(|w| format!("\\fB{}\\fR", text(&w))).collect();
+        let head = [words.join(", "), value(arg)];
+        let head: Vec<&str> = head.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+        out += &format!(".TP\n{}\n", head.join(" "));
+        let said = arg.get_long_help().or(arg.get_help()).map(ToString::to_string);
+        out += &prose(&(said.unwrap_or_default().trim_end_matches('.').to_owned() + "."));
+        let default: Vec<&str> =
+            arg.get_default_values().iter().filter_map(|v| v.to_str()).collect();
+        if !default.is_empty() && !arg.is_hide_default_value_set() && takes_value(arg) {
+            out += &format!("\nDefault: \\fB{}\\fR.", text(&default.join(" ")));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Arguments in their places first, then options as they are declared.
+fn shown(command: &clap::Command) -> impl Iterator<Item = &Arg> {
+    let all = || command.get_arguments().filter(|a| !a.is_hide_set());
+    all().filter(|a| a.is_positional()).chain(all().filter(|a| !a.is_positional()))
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values()
+}
+
+fn value(arg: &Arg) -> String {
+    let names = arg.get_value_names().unwrap_or_default();
+    match takes_value(arg) {
+        true => names.iter().map(|n| format!("\\fI{}\\fR", text(n))).collect::<Vec<_>>().join(" "),
+        false => String::new(),
+    }
 }
 
 fn items(list: &[(&str, &str)]) -> String {
@@ -100,7 +155,10 @@ fn commands(command: &clap::Command) -> String {
     let shown = command.get_subcommands().filter(|c| !c.is_hide_set());
     let entry = |c: &clap::Command| {
         let about = c.get_about().map(ToString::to_string).unwrap_or_default();
-        item(&format!("vedette {}", c.get_name()), &format!("{about}. See `vedette-{}`(1).", c.get_name()))
+        item(
+            &format!("vedette {}", c.get_name()),
+            &format!("{about}. See `vedette-{}`(1).", c.get_name()),
+        )
     };
     shown.map(entry).collect()
 }
@@ -142,7 +200,10 @@ mod tests {
         for sub in command.get_subcommands().filter(|c| !c.is_hide_set()) {
             let file = format!("vedette-{}.1", sub.get_name());
             let (_, text) = pages.iter().find(|(name, _)| *name == file).unwrap();
-            assert!(text.contains("\n.SH SYNOPSIS\n") && text.contains("\n.SH OPTIONS\n"), "{text}");
+            assert!(
+                text.contains("\n.SH SYNOPSIS\n") && text.contains("\n.SH OPTIONS\n"),
+                "{text}"
+            );
             assert!(pages[0].1.contains(&format!("vedette {}", sub.get_name())));
         }
     }

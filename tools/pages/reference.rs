@@ -5,8 +5,17 @@
 
 use crate::roff::{literal, prose, section, text, title};
 
+/// Where the package puts what the reference names by its place in the project.
+const PLACES: &[(&str, &str)] = &[
+    ("config/examples", "/usr/share/doc/vedette/examples"),
+    ("config/schema.json", "/usr/share/doc/vedette/schema.json"),
+    ("docs/", "/usr/share/doc/vedette/"),
+    ("systemd/", "/usr/share/doc/vedette/examples/"),
+];
+
 /// The whole page.
 pub(crate) fn page(reference: &str, date: &jiff::Timestamp) -> String {
+    let reference = &installed(reference);
     let mut out = title("vedette.toml", 5, date);
     out += &section("NAME", &format!("vedette.toml \\- {}\n", text("configuration of vedette(1)")));
     out += ".SH DESCRIPTION\n";
@@ -23,6 +32,17 @@ pub(crate) fn page(reference: &str, date: &jiff::Timestamp) -> String {
          Short files to begin with are in /usr/share/doc/vedette/examples.\n",
     );
     out
+}
+
+fn installed(reference: &str) -> String {
+    let mut text = reference.to_owned();
+    for (ours, theirs) in PLACES {
+        // Only a word of its own: `/run/systemd/` is none.
+        for before in [" ", "(", "`"] {
+            text = text.replace(&format!("{before}{ours}"), &format!("{before}{theirs}"));
+        }
+    }
+    text
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -106,9 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn places_in_the_project_become_places_on_the_device() {
+        let page = page(REFERENCE, &jiff::Timestamp::UNIX_EPOCH);
+        for (ours, _) in PLACES {
+            assert!(!page.contains(&format!(" {}", text(ours))), "{ours}");
+        }
+        assert!(page.contains(&text("/usr/share/doc/vedette/exec-cameras.md")));
+    }
+
+    #[test]
     fn every_line_of_the_reference_is_in_the_page() {
         let page = page(REFERENCE, &jiff::Timestamp::UNIX_EPOCH);
-        for line in REFERENCE.lines() {
+        for line in installed(REFERENCE).lines() {
             let words = match kind(line) {
                 Line::Gap => continue,
                 Line::Ruler(name) => text(&name.to_uppercase()),

@@ -4,28 +4,31 @@
 ///
 /// Hyphens become minus signs, so that options can be searched for and copied.
 pub(crate) fn text(plain: &str) -> String {
+    guarded(&escaped(plain))
+}
+
+fn escaped(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len() + 8);
-    for (number, line) in plain.split('\n').enumerate() {
-        if number > 0 {
-            out.push('\n');
-        }
-        if line.starts_with(['.', '\'']) {
-            out.push_str("\\&");
-        }
-        for c in line.chars() {
-            match c {
-                '\\' => out.push_str("\\e"),
-                '-' => out.push_str("\\-"),
-                // Without these, roff turns them into typographic ones.
-                '\'' => out.push_str("\\(aq"),
-                '`' => out.push_str("\\(ga"),
-                '^' => out.push_str("\\(ha"),
-                '~' => out.push_str("\\(ti"),
-                _ => out.push(c),
-            }
+    for c in plain.chars() {
+        match c {
+            '\\' => out.push_str("\\e"),
+            '-' => out.push_str("\\-"),
+            // Without these, roff turns them into typographic ones.
+            '\'' => out.push_str("\\(aq"),
+            '`' => out.push_str("\\(ga"),
+            '^' => out.push_str("\\(ha"),
+            '~' => out.push_str("\\(ti"),
+            _ => out.push(c),
         }
     }
     out
+}
+
+/// A dot that begins a line would be a request.
+fn guarded(escaped: &str) -> String {
+    let guard =
+        |line: &str| if line.starts_with('.') { format!("\\&{line}") } else { line.to_owned() };
+    escaped.split('\n').map(guard).collect::<Vec<_>>().join("\n")
 }
 
 /// Running text in which `words` between back quotes are bold, as man pages write what is typed.
@@ -34,18 +37,10 @@ pub(crate) fn prose(plain: &str) -> String {
     for (number, part) in plain.split('`').enumerate() {
         let marked = number % 2 == 1;
         out += if marked { "\\fB" } else { "" };
-        out += &text(part);
+        out += &escaped(part);
         out += if marked { "\\fR" } else { "" };
     }
-    // What begins a line after the marks were put in.
-    out.lines().map(guard).collect::<Vec<_>>().join("\n")
-}
-
-fn guard(line: &str) -> String {
-    match line.starts_with(['.', '\'']) {
-        true => format!("\\&{line}"),
-        false => line.to_owned(),
-    }
+    guarded(&out)
 }
 
 /// A page's first line. `date` is written as the day.
@@ -76,7 +71,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_is_a_request_or_an_escape() {
-        assert_eq!(text(".SH no\n'no\na\\b --c"), "\\&.SH no\n\\&\\(aqno\na\\eb \\-\\-c");
+        assert_eq!(text(".SH no\n'no\na\\b --c"), "\\&.SH no\n\\(aqno\na\\eb \\-\\-c");
     }
 
     #[test]
