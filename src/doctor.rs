@@ -292,11 +292,6 @@ async fn the_store(
                 )
             })
         }
-        (DestinationSettings::Nowhere, _) => Finding::warning(
-            Check::Store,
-            "no destination is configured: pictures wait on this device",
-            "Add `[destination.s3]` to the configuration, then `systemctl reload vedette`.",
-        ),
         (_, Some(why)) => Finding::untried(Check::Store, why),
         (DestinationSettings::S3(s3), None) if s3.secret_key.0.is_empty() => {
             Finding::untried(Check::Store, "its credentials cannot be read")
