@@ -112,7 +112,7 @@ impl<'a> Window<'a> {
         let mut green = kind.green_first;
         for ((a, h), b) in triples {
             let sum = |x: u8, y: u8| u16::from(x) + u16::from(y);
-            let half = |sum: u16| ((sum + 1) / 2) as u8;
+            let half = |sum: u16| sum.div_ceil(2) as u8;
             let quarter = |sum: u16| ((sum + 2) / 4) as u8;
             let across = half(sum(h[0], h[2]));
             let down = half(sum(a[1], b[1]));
