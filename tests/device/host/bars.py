@@ -27,8 +27,8 @@ def measured(image):
 
 
 def brightness(colour):
-    """BT.601."""
-    return round(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2])
+    """What the driver makes of a colour for its grey formats: the luma of Rec. 709."""
+    return round(0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2])
 
 
 def expected(name):
