@@ -1,6 +1,7 @@
 """Tests of what the device's driver decides: python3 -m unittest discover -s tests/device"""
 
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -8,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "host"))
 import bars
 import plan
 import results
+from asks import Asks
 from PIL import Image
 
 
@@ -61,6 +63,65 @@ class Boots(unittest.TestCase):
         second = ahead.next_boot()
         ahead.booted(second, second, "off")
         self.assertEqual(ahead.next_boot(), [])
+
+
+class Given:
+    """A store with these keys, and a broker that heard these lines."""
+
+    def __init__(self, heard):
+        self.there, self.heard = [], heard
+        self.hear("")
+
+    def keys(self, prefix=""):
+        return [key for key in self.there if key.startswith(prefix)]
+
+    def hear(self, text):
+        self.heard.write_text(text)
+
+
+class Marks(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        share = Path(self.folder.name)
+        self.given = Given(share / "heard.txt")
+        self.asks = Asks(share, self.given, self.given, None)
+        self.asks.clear()
+
+    def ask(self, label, *words):
+        """As the guest does it: exit status and text."""
+        (self.asks.ask / "1").write_text("\n".join([label, *words]) + "\n")
+        self.asks.serve()
+        status, _, text = (self.asks.answer / "1").read_text().partition("\n")
+        return int(status), text.strip()
+
+    def test_a_scenario_counts_only_objects_that_came_since_its_mark(self):
+        self.given.there = ["front/1", "front/2", "street/1"]
+        self.assertEqual(self.ask("a", "mark"), (0, ""))
+        self.assertEqual(self.ask("a", "count", "front/"), (0, "0"))
+        self.given.there += ["front/3"]
+        self.assertEqual(self.ask("a", "count", "front/"), (0, "1"))
+        self.assertEqual(self.ask("a", "newest", "street/", "x")[0], 1)
+
+    def test_a_scenario_hears_only_what_was_said_since_its_mark(self):
+        self.given.hear("gate/online true\n")
+        self.ask("a", "mark")
+        self.assertEqual(self.ask("a", "heard", "online"), (1, ""))
+        self.given.hear("gate/online true\ngate/online false\n")
+        self.assertEqual(self.ask("a", "heard", "online"), (0, "gate/online false"))
+
+    def test_a_mark_is_its_labels_and_outlives_a_boot(self):
+        self.given.there = ["front/1"]
+        self.ask("a", "mark")
+        self.given.there += ["front/2"]
+        self.ask("b", "mark")
+        self.asks.clear()
+        self.assertEqual(self.ask("a", "count"), (0, "1"))
+        self.assertEqual(self.ask("b", "count"), (0, "0"))
+
+    def test_without_a_mark_everything_is_seen(self):
+        self.given.there = ["front/1"]
+        self.assertEqual(self.ask("c", "count"), (0, "1"))
 
 
 class Verdicts(unittest.TestCase):

@@ -1,15 +1,28 @@
 """What the guest asks of its host while a scenario runs: `host WORD...` in tests/device/lib.
 
-The guest writes `ask/ID` into the share, one word a line, and waits for `answer/ID`: its first line is an exit
-status, the rest is printed. Questions are answered one after the other.
+The guest writes `ask/ID` into the share, one word a line, the first of them the scenario's label, and waits for
+`answer/ID`: its first line is an exit status, the rest is printed. Questions are answered one after the other.
+
+The store and the broker's log grow over a whole run. So a scenario has a mark, which `begin` makes (`host mark`):
+what was there before belongs to others, and `count`, `newest`, `heard` and `labels` do not see it. A mark is its
+label's, so that a second part after a reboot goes on with it; a label without one sees everything.
 """
 
 import json
 import re
 import time
+from dataclasses import dataclass
 
 COMMAND_WITHIN_S = 120
 TOPIC = "vedette/v1/gate"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was there before a scenario began: keys in the store, and how many lines of the device's."""
+
+    keys: frozenset = frozenset()
+    heard: int = 0
 
 
 class Asks:
@@ -19,6 +32,7 @@ class Asks:
         self.ask, self.answer = share / "ask", share / "answer"
         self.share, self.store, self.broker, self.machine = share, store, broker, machine
         self.commands = 0
+        self.marks, self.label = {}, None
 
     def clear(self):
         """Before a boot."""
@@ -30,7 +44,7 @@ class Asks:
     def serve(self):
         """Answers all that is asked now."""
         for file in [f for f in self.ask.iterdir() if f.suffix != ".new"]:
-            words = file.read_text().split("\n")[:-1]
+            self.label, *words = file.read_text().split("\n")[:-1]
             file.unlink()
             try:
                 status, text = self.one(*words)
@@ -63,9 +77,21 @@ class Asks:
         last = self.machine.counts[-1:]
         return int(not (last and last[0]["cut"])), json.dumps(last)
 
+    def do_mark(self):
+        """From now on this scenario sees only what is new."""
+        self.marks[self.label] = Mark(frozenset(self.store.keys()), len(self.said()))
+        return 0, ""
+
+    def mark(self):
+        return self.marks.get(self.label, Mark())
+
+    def keys(self, prefix):
+        """Keys of the objects below a prefix that came since the mark."""
+        return [key for key in self.store.keys(prefix) if key not in self.mark().keys]
+
     def do_heard(self, pattern):
-        """Lines that the device said over MQTT."""
-        lines = [line for line in self.said() if re.search(pattern, line)]
+        """Lines that the device said over MQTT since the mark."""
+        lines = [line for line in self.said()[self.mark().heard:] if re.search(pattern, line)]
         return int(not lines), "\n".join(lines)
 
     def said(self):
@@ -105,8 +131,8 @@ class Asks:
         return 0, ""
 
     def do_count(self, prefix=""):
-        """How many objects the store has."""
-        return 0, str(len(self.store.keys(prefix)))
+        """How many objects the store got since the mark."""
+        return 0, str(len(self.keys(prefix)))
 
     def do_picture(self, key, file):
         """Is this object a whole picture? It is copied to the share."""
@@ -117,14 +143,14 @@ class Asks:
         return 0, f"{len(body)} bytes"
 
     def do_newest(self, prefix, file):
-        """The newest object below a prefix, likewise."""
-        keys = self.store.keys(prefix)
-        return self.do_picture(max(keys), file) if keys else (1, f"nothing below {prefix}")
+        """The newest object below a prefix since the mark, likewise."""
+        keys = self.keys(prefix)
+        return self.do_picture(max(keys), file) if keys else (1, f"nothing new below {prefix}")
 
     def do_labels(self, file):
-        """Which of the labels in a file of the share has no object? Every object is looked at."""
+        """Which of the labels in a file of the share has no object? Every object since the mark is looked at."""
         wanted = set((self.share / file).read_text().split())
-        for key in self.store.keys("v1/gate/"):
+        for key in self.keys("v1/gate/"):
             _, metadata = self.store.picture(key)
             wanted.discard(metadata.get("trigger-label"))
         return int(bool(wanted)), "missing: " + " ".join(sorted(wanted)) if wanted else ""
