@@ -57,7 +57,7 @@ packages: ## the Debian packages of all three architectures: amd64, arm64, armhf
 deb-check: ## lintian, and the package installed, upgraded, removed and purged in a Debian of its own
 	@tools/setup packages
 	@cargo build --locked --bin vedette
-	@packages/check --binary target/debug/vedette
+	@packages/check --binary "$${CARGO_TARGET_DIR:-target}/debug/vedette"
 
 deb-repro: ## the package built twice, in two places: the same bytes?
 	@tools/setup packages

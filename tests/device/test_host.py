@@ -56,6 +56,9 @@ class Boots(unittest.TestCase):
         with self.assertRaises(plan.Unknown):
             plan.expand(["no-such"])
 
+    def test_all_are_all_that_there_are(self):
+        self.assertEqual(sorted(plan.expand(["all"])), plan.scenarios())
+
     def test_core_takes_two_boots(self):
         ahead = plan.Ahead(plan.steps(["core"], 1))
         first = ahead.next_boot()
