@@ -193,7 +193,9 @@ fn a_camera_is_never_dead_for_want_of_a_key_and_its_pictures_go_once_the_key_is_
 
     // A first start: nothing to fall back to.
     let mut agent = start(dir);
-    let status = wait(dir, &mut agent, "pictures that wait", |s| s.ledger.queued >= 3);
+    let status = wait(dir, &mut agent, "pictures that wait", |s| {
+        s.ledger.queued >= 3 && s.alarms.len() >= 2
+    });
     let names: Vec<_> = status.alarms.iter().map(|a| a.name.as_str()).collect();
     assert_eq!(names, ["config", "destination"], "{:?}", status.alarms);
     assert!(status.alarms[0].text.contains("store.credentials: No such file"));
