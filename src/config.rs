@@ -9,9 +9,9 @@
 //! - No secret is in the file: credentials stand in a file of their own (`credentials`), which may be a
 //!   systemd credential. A secret written here by mistake is blotted out of every message.
 //! - Relative paths are relative to the file's own directory, whatever the working directory.
-//! - Invariant 7: after one good start a broken file, or a vanished credentials file, never stops
-//!   capture: [`load`] gives the last good one with a warning. Only without one it fails, and the
-//!   process ends with [`EX_CONFIG`].
+//! - Invariant 7: after one good start a broken file never stops capture: [`load`] gives the last good one
+//!   with a warning. Only without one it fails, and the process ends with [`EX_CONFIG`]. Keys that cannot be
+//!   read never stop capture, also at a first start: the file runs without them.
 //! - The last good file lives in the *state directory*, not in the spool: the spool's place is in the
 //!   file that is broken. The state directory comes from `--state-dir`, else `$STATE_DIRECTORY`
 //!   (systemd), else `/var/lib/vedette`.

@@ -8,12 +8,14 @@
 //! Size: the parts together have at most [`MOST`] bytes before they are packed, so the archive is always
 //! below 5 MB. Failure: a part that cannot be had is there with the reason.
 
+mod files;
 mod parts;
 mod scrub;
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,9 +23,13 @@ use jiff::Timestamp;
 
 use self::scrub::Scrubber;
 use crate::config::{self, Config};
+use crate::doctor::command;
 
 /// All parts together, not yet packed; a part that would go beyond loses its beginning.
 pub const MOST: usize = 4 << 20;
+
+/// Longest wait for any one disk or program.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What to collect.
 #[derive(Clone, Debug)]
@@ -67,11 +73,9 @@ pub struct Archive {
 /// # Errors
 /// The archive cannot be packed: there is no memory.
 pub fn make(asked: &Asked) -> io::Result<Archive> {
-    let loaded = config::load(&asked.config, &asked.context).ok().map(|loaded| loaded.config);
-    let config = loaded.or_else(|| {
-        let without = config::check_without_files(&asked.config, &asked.context);
-        without.ok().map(|(config, _)| config)
-    });
+    let (path, context) = (asked.config.clone(), asked.context.clone());
+    let loaded = command::within(LIMIT, move || config::load(&path, &context).ok());
+    let config = loaded.flatten().map(|loaded| loaded.config);
     let scrubber = Scrubber::new(asked, config.as_ref());
     let mut parts = parts::collect(asked, config.as_ref());
     let mut left = MOST;

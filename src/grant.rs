@@ -140,6 +140,14 @@ pub struct S3Settings {
     pub ca_file: Option<PathBuf>,
 }
 
+impl S3Settings {
+    /// Without keys nothing can be signed: their file could not be read.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !self.access_key.is_empty()
+    }
+}
+
 /// Keys of the contract's alphabet survive every URL and event encoding unchanged; `.` and `..` as
 /// segments would name another object.
 ///

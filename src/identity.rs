@@ -225,6 +225,12 @@ pub fn resolve(
     Identity { device, source, fingerprint, cloned, warnings }
 }
 
+/// Is an identity pinned in this state directory?
+#[must_use]
+pub fn is_pinned(state_dir: &Path) -> bool {
+    read_pin(state_dir).0.is_some()
+}
+
 /// Was a spool that has a directory of its own pinned on other hardware? What it is and what helps.
 #[must_use]
 pub fn foreign_spool(identity: &Identity, state_dir: &Path, spool: &Path) -> Option<String> {

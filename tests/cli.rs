@@ -319,6 +319,23 @@ fn snap_takes_a_picture_without_an_agent() {
 }
 
 #[test]
+fn who_may_not_read_the_keys_gets_a_picture_all_the_same() {
+    let dir = temp();
+    let path = dir.path().join("vedette.toml");
+    let text_of_it = format!(
+        "[camera.yard.scene]\nsize = \"160x120\"\n[control]\nsocket = \"{}\"\n[destination.s3]\n\
+         endpoint = \"https://s3.example\"\nbucket = \"abc\"\ncredentials_file = \"none.credentials\"\n",
+        dir.path().join("control.sock").display()
+    );
+    fs::write(&path, text_of_it).unwrap();
+    let picture = dir.path().join("snap.jpg");
+    let snapped = vedette(&["snap", "--config", text(&path), "-o", text(&picture)]);
+    assert!(snapped.status.success() && is_jpeg(&picture), "{}", err(&snapped));
+    let asked = vedette(&["trigger", "--config", text(&path), "--camera", "yard"]);
+    assert!(err(&asked).contains("is the agent started"), "{}", err(&asked));
+}
+
+#[test]
 fn a_running_agent_answers_status_and_snap() {
     let dir = temp();
     let path = config(dir.path(), &SCENE.replace("fast", "own"));

@@ -587,9 +587,54 @@ fn vanished_credentials_never_stop_capture() {
     config::remember(&config::load(&file, &context).unwrap(), &context).unwrap();
     fs::remove_file(device.0.path().join("store.credentials")).unwrap();
     let loaded = config::load(&file, &context).unwrap();
-    let warning = loaded.warning.unwrap();
-    assert!(warning.missing[0].contains("store.credentials"), "{warning}");
+    // The files themselves are right: they run, and not what was remembered.
+    assert!(loaded.warning.is_none() && loaded.missing[0].contains("store.credentials"));
+    assert!(loaded.lacks().unwrap().contains("then reload"), "{:?}", loaded.lacks());
     assert_eq!(loaded.config.cameras.len(), 1);
+    // Where they are wrong too, the last good one runs without the keys.
+    fs::write(&file, "nonsense").unwrap();
+    let warning = config::load(&file, &context).unwrap().warning.unwrap();
+    assert!(warning.missing[0].contains("store.credentials"), "{warning}");
+}
+
+#[test]
+fn a_new_mask_holds_also_where_the_keys_cannot_be_read() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    let text = read("config/examples/usb-webcam-minio.toml");
+    fs::write(&file, &text).unwrap();
+    let good = config::load(&file, &context).unwrap();
+    config::remember(&good, &context).unwrap();
+    let snapshot = || fs::read_to_string(context.state_dir.join("last-good.toml")).unwrap();
+    let before = snapshot();
+    let camera = &good.config.cameras[0].profile.camera;
+    let mask = format!("\n[[camera.{camera}.mask]]\npoints = [[0, 0], [1, 0], [0, 1]]\n");
+    fs::write(&file, text + &mask).unwrap();
+    fs::remove_file(device.0.path().join("store.credentials")).unwrap();
+    let loaded = config::load(&file, &context).unwrap();
+    assert_eq!(loaded.config.cameras[0].profile.masks.len(), 1);
+    config::remember(&loaded, &context).unwrap();
+    assert_eq!(snapshot(), before, "only what has everything is remembered");
+    assert!(config::check(&file, &context).is_err(), "`vedette check` still says it");
+}
+
+#[test]
+fn a_first_start_without_keys_runs_and_one_that_does_not_know_its_name_does_not() {
+    let device = Device::new();
+    let (file, context) = (device.config(), device.context());
+    let text = read("config/examples/usb-webcam-minio.toml");
+    fs::write(&file, &text).unwrap();
+    fs::remove_file(device.0.path().join("store.credentials")).unwrap();
+    let loaded = config::load(&file, &context).unwrap();
+    assert!(loaded.lacks().unwrap().contains("store.credentials"));
+    fs::write(&file, format!("device.certificate = \"none.pem\"\n{text}")).unwrap();
+    let errors = config::load(&file, &context).unwrap_err();
+    assert!(errors.to_string().contains("none.pem"), "{errors}");
+    vedette::identity::pin(&loaded.config.identity, &context.state_dir).unwrap();
+    assert_eq!(
+        config::load(&file, &context).unwrap().config.identity.device,
+        loaded.config.identity.device
+    );
 }
 
 #[test]

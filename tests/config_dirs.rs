@@ -94,6 +94,18 @@ fn drop_ins_are_read_in_byte_order_and_the_later_one_wins() {
 }
 
 #[test]
+fn a_drop_in_adds_masks_and_takes_none_away() {
+    let mask = |x: &str| format!("[[camera.front.mask]]\npoints = [[0, 0], [{x}, 0], [0, 1]]\n");
+    let device = Device::new(&format!("{MAIN}{}", mask("1")));
+    device.put("10.toml", mask("0.5")).put("20.toml", "camera.front.mask = []\n");
+    assert_eq!(device.good().cameras[0].profile.masks.len(), 2);
+    // A place in one of them is still its own file's.
+    device.put("30.toml", mask("7"));
+    let errors = device.bad().to_string();
+    assert!(errors.contains("30.toml:2"), "{errors}");
+}
+
+#[test]
 fn a_drop_in_may_name_another_alternative_and_one_file_may_not_name_two() {
     let device = Device::new(&format!("{MAIN}[camera.front.motion]\nkeep = \"all\"\n"));
     device.put("10.toml", BUCKET).put("store.credentials", CREDENTIALS);

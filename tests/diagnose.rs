@@ -229,6 +229,29 @@ fn no_secret_comes_out_wherever_it_was_planted() {
 }
 
 #[test]
+fn what_the_agents_user_puts_in_its_directory_opens_nothing_else_and_holds_nothing_up() {
+    let device = Device::new();
+    let dir = device.path("");
+    plant(&dir);
+    device.configure(&format!("{}[destination.dir]\npath = \".\"\n", cameras()));
+    let last_good = dir.join("state/last-good.toml");
+    let archive = |name: &str| {
+        vedette(&dir, &["diagnose", "--output", name]);
+        unpack(&fs::read(dir.join(name)).unwrap())["last-good.toml"].clone()
+    };
+    fs::write(dir.join("shadow"), "of root alone").unwrap();
+    fs::remove_file(&last_good).unwrap();
+    std::os::unix::fs::symlink(dir.join("shadow"), &last_good).unwrap();
+    let shown = archive("link.tar.gz");
+    assert!(!shown.contains("of root alone") && shown.starts_with("# last-good.toml: "), "{shown}");
+
+    fs::remove_file(&last_good).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &last_good, mode).unwrap();
+    assert!(archive("pipe.tar.gz").contains("not a regular file"));
+}
+
+#[test]
 fn a_broken_configuration_and_an_endless_log_make_a_small_archive_without_secrets() {
     let device = Device::new();
     let dir = device.path("");

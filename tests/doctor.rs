@@ -374,6 +374,61 @@ fn a_store_that_swallows_everything_is_given_up_in_time() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_certificate_is_believed_with_and_without_one() {
+    let ca = TempDir::new().unwrap();
+    authority(ca.path(), &["cam1"]);
+    let file = |name: &str| ca.path().join(name).display().to_string();
+    let port = closed_port();
+    // By TLS 1.2 the refusal comes within the handshake.
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-tls1_2", "-Verify", "1", "-verify_return_error", "-accept"])
+        .args([&format!("127.0.0.1:{port}"), "-cert", &file("broker.pem")])
+        .args(["-key", &file("broker.key"), "-CAfile", &file("ca.pem")])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "no server");
+        std::thread::yield_now();
+    }
+    let config = format!(
+        "{}[mqtt]\nbroker = \"mqtts://127.0.0.1:{port}\"\nca_file = \"{}\"\n",
+        directory(STREET),
+        file("ca.pem")
+    );
+    let own = format!(
+        "certificate_file = \"{}\"\nkey_file = \"{}\"\n",
+        file("cam1.pem"),
+        file("cam1.key")
+    );
+    for config in [config.clone(), config + &own] {
+        let bench = Bench::new(&config);
+        let examined = bench.doctor();
+        examined.ok(Check::Tls);
+        assert_eq!(examined.of(Check::Broker).state, State::Wrong, "it speaks no MQTT");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn a_configuration_that_the_service_may_not_read_is_not_opened_to_everybody() {
+    let bench = Bench::new(&directory(STREET));
+    let mut at = 0o600;
+    if !rustix::process::geteuid().is_root() {
+        at = 0o000;
+    }
+    mode(&bench.path("vedette.toml"), at);
+    let examined = bench.doctor_with(as_somebody);
+    let help = "chmod 0640";
+    examined.says(Check::Config, "cannot read the configuration: Permission denied", help);
+    assert!(!examined.report.render(false).contains("0644"));
+}
+
+#[test]
 fn certificates_of_strangers_and_of_other_times_are_not_believed() {
     let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     authority(ours.path(), &[]);

@@ -4,8 +4,12 @@
 
 #![cfg(test)]
 
+#[allow(clippy::duplicate_mod, reason = "each server of a test brings its own child process")]
 #[path = "support/process.rs"]
 mod process;
+#[allow(clippy::duplicate_mod, reason = "each server of a test brings its own child process")]
+#[path = "support/seaweed.rs"]
+mod seaweed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use process::Process;
 use rustix::process::Signal;
+use seaweed::{DEVICE_KEYS, Seaweed};
 use vedette::control::{request::Request, socket};
 use vedette::status::Status;
 
@@ -163,6 +168,55 @@ fn pictures_are_kept_without_a_destination_and_sent_once_a_drop_in_names_one() {
     assert!(status.config.last_good && status.upload.destination.ends_with("/store"), "{status:?}");
     let text = &status.alarms[0].text;
     assert!(text.contains("20.toml:1:15"), "{text}");
+    stop(&mut agent);
+}
+
+#[test]
+fn a_camera_is_never_dead_for_want_of_a_key_and_its_pictures_go_once_the_key_is_there() {
+    let store = Seaweed::start("cam1");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = dir.path();
+    let keys = dir.join("store.credentials");
+    let put_keys = || {
+        let (id, secret) = DEVICE_KEYS;
+        let text = format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        fs::write(&keys, text).unwrap();
+    };
+    let bucket = format!(
+        "[destination.s3]\nendpoint = \"{}\"\nbucket = \"pictures\"\n\
+         credentials_file = \"store.credentials\"\n[device]\nid = \"cam1\"\n[clock]\ntrust = \"always\"\n\
+         [camera.street]\ninterval = \"100ms\"\n[spool]",
+        store.endpoint()
+    );
+    let local = format!("[destination.dir]\npath = \"{}/store\"\n[spool]", dir.display());
+    fs::write(dir.join("vedette.toml"), good(dir).replace(&local, &bucket)).unwrap();
+
+    // A first start: nothing to fall back to.
+    let mut agent = start(dir);
+    let status = wait(dir, &mut agent, "pictures that wait", |s| {
+        s.ledger.queued >= 3 && s.alarms.len() >= 2
+    });
+    let names: Vec<_> = status.alarms.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["config", "destination"], "{:?}", status.alarms);
+    assert!(status.alarms[0].text.contains("store.credentials: No such file"));
+    assert!(status.alarms[1].text.contains("keys cannot be read"), "{:?}", status.alarms);
+    assert!(!status.config.last_good && status.ledger.stored == 0 && status.ledger.holds);
+    assert_eq!(vedette(dir, "check").output().unwrap().status.code(), Some(78));
+
+    put_keys();
+    agent.signal(Signal::HUP);
+    let waited = status.ledger.kept;
+    let status = wait(dir, &mut agent, "all are stored", |s| s.ledger.stored >= waited);
+    assert!(status.alarms.is_empty() && status.ledger.holds, "{:?}", status.alarms);
+    assert_eq!(status.ledger.quarantined, 0);
+
+    // Keys that are being renewed: those in use stay in use, and it is told.
+    fs::remove_file(&keys).unwrap();
+    agent.signal(Signal::HUP);
+    let status = wait(dir, &mut agent, "the alarm", |s| !s.alarms.is_empty());
+    assert_eq!((status.alarms.len(), status.alarms[0].name.as_str()), (1, "config"));
+    let before = status.ledger.stored;
+    wait(dir, &mut agent, "uploads go on", |s| s.ledger.stored > before);
     stop(&mut agent);
 }
 

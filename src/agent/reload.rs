@@ -11,6 +11,7 @@ use super::stop::{CAMERAS_END, within};
 use super::{Agent, Alarm};
 use crate::capture::Settings;
 use crate::config::Config;
+use crate::upload::DestinationSettings;
 
 /// What a new configuration asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -42,6 +43,19 @@ pub(super) fn changes(old: &Config, new: &Config) -> Changes {
     }
 }
 
+/// Keys that cannot be read just now (a file that is being renewed) do not take away those in use for the
+/// same bucket.
+fn keep_keys(old: &DestinationSettings, new: &mut DestinationSettings) {
+    if let (DestinationSettings::S3(old), DestinationSettings::S3(new)) = (old, new)
+        && !new.has_keys()
+        && (&old.endpoint, &old.bucket) == (&new.endpoint, &new.bucket)
+    {
+        new.access_key.clone_from(&old.access_key);
+        new.secret_key = old.secret_key.clone();
+        new.session_token.clone_from(&old.session_token);
+    }
+}
+
 impl Agent {
     /// Applies a new configuration as far as a running agent can.
     pub async fn reload(&mut self, new: Config) {
@@ -50,7 +64,8 @@ impl Agent {
         self.beat.idle();
     }
 
-    async fn apply(&mut self, new: Config) {
+    async fn apply(&mut self, mut new: Config) {
+        keep_keys(&self.config.upload.destination, &mut new.upload.destination);
         let changes = changes(&self.config, &new);
         info!(
             stopped = ?changes.stop,
@@ -85,6 +100,11 @@ impl Agent {
             self.config.mqtt = new.mqtt;
             self.start_link();
         }
+    }
+
+    /// Notes what the configuration that was applied lacks.
+    pub fn reloaded_without(&mut self, text: &str) {
+        self.deps.alarms.push(Alarm::new("config", text));
     }
 
     /// Notes that the file on disk is wrong while an earlier configuration runs.

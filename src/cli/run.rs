@@ -191,6 +191,10 @@ async fn reload(agent: &mut Agent, options: &Options, handle: &log::Handle) {
             handle.set_level(loaded.config.log.level);
             loaded.config.notes.iter().for_each(|note| warn!("{note}"));
             agent.reload(loaded.config.clone()).await;
+            if let Some(lacks) = loaded.lacks() {
+                error!("{lacks}");
+                agent.reloaded_without(&lacks);
+            }
             remember(&loaded, options);
         }
     }
@@ -204,6 +208,10 @@ fn alarms(loaded: &Loaded) -> Vec<Alarm> {
         error!("{warning}\n{}", warning.errors.render(false));
         let text = format!("{warning}: {}", warning.errors.summary());
         alarms.push(Alarm::new("config", text));
+    }
+    if let Some(lacks) = loaded.lacks() {
+        error!("{lacks}");
+        alarms.push(Alarm::new("config", lacks));
     }
     let identity = &loaded.config.identity;
     for warning in &identity.warnings {

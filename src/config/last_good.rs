@@ -5,11 +5,16 @@
 //! line of the head tells the length and name of each. Holds no secrets, as the files themselves hold none.
 //! Written only when it differs, to spare the flash.
 //!
+//! It runs only when the present files are wrong. Files of theirs that are right and only name what cannot be
+//! read (keys, a password, a CA) run as they are: what was masked or changed since must hold, and a camera must
+//! not be dead for want of a key. What is missing is told, and not remembered as good.
+//!
 //! Upgrades: when another version of Vedette writes its first one, what it finds is kept as
 //! `last-good.previous.toml`. So a version that comes back finds what it ran well with, although the newer
 //! one's has keys that it does not know; both are tried, the newer one first. A version that knows neither
 //! wholly runs what it understands (`salvage`). The one before is passed over where the newer one says
-//! anything else about masks: it would show what was masked since. A snapshot without a version or file lines, as 0.1.0's
+//! anything else about masks: it would show what was masked since; where the newer one cannot be read, the present
+//! files are asked. A snapshot without a version or file lines, as 0.1.0's
 //! first builds wrote it, is read as ever.
 
 use std::fmt::Write as _;
@@ -20,7 +25,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::source::{self, Sources};
-use super::validate::{self, Files};
+use super::validate::{self, Checked, Files};
 use super::{Config, ConfigErrors, Context};
 use super::{merge, salvage};
 use crate::identity::replace_file;
@@ -53,7 +58,25 @@ pub struct Loaded {
     pub config: Config,
     /// Set when this is the last good one: to be told loudly (log, status).
     pub warning: Option<LastGood>,
+    /// What the present files name and cannot be used (keys, a password, a certificate), in words; they run
+    /// without it. Empty for the last good one, which has its own list.
+    pub missing: Vec<String>,
     sources: Sources,
+}
+
+impl Loaded {
+    /// What the present files lack, for the alarm; `None` when they have everything.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        let file = self.config.source.display();
+        (!self.missing.is_empty()).then(|| {
+            format!(
+                "{file} runs, but without what it names: {}; pictures are kept, and what needs it waits: put it \
+                 there, then reload (restart, where systemd hands it over)",
+                self.missing.join("; ")
+            )
+        })
+    }
 }
 
 /// Why, and how well, the last good configuration runs.
@@ -82,20 +105,27 @@ impl std::fmt::Display for LastGood {
     }
 }
 
-/// Loads the file at `path` and its drop-ins; when they are broken, the last good ones.
+/// Loads the file at `path` and its drop-ins, also where what they name cannot be read
+/// ([`Loaded::missing`]); when they are broken, the last good ones.
 ///
 /// # Errors
 /// They are broken and there is no last good one: exit with [`super::EX_CONFIG`].
 pub fn load(path: &Path, context: &Context) -> Result<Loaded, ConfigErrors> {
-    let present = source::read(path).and_then(|sources| {
-        let checked = validate::config(&sources, context, Files::MustBeReadable)?;
-        Ok(Loaded { config: checked.config, warning: None, sources })
-    });
-    present.or_else(|errors| last_good(path, context, &errors).ok_or(errors))
+    let sources = match source::read(path) {
+        Ok(sources) => sources,
+        Err(errors) => return last_good(path, context, &errors, None).ok_or(errors),
+    };
+    let check = |files| validate::config(&sources, context, files);
+    let checked = check(Files::MustBeReadable)
+        .or_else(|errors| check(Files::MayBeMissing).map_err(|_| errors));
+    match checked {
+        Ok(Checked { config, missing }) => Ok(Loaded { config, warning: None, missing, sources }),
+        Err(errors) => last_good(path, context, &errors, Some(&sources)).ok_or(errors),
+    }
 }
 
 /// Remembers a configuration as the last good one; to be called after a good start and after each
-/// reload that was applied. The last good one itself is not remembered again.
+/// reload that was applied. The last good one itself is not remembered again, nor one that lacks something.
 ///
 /// # Errors
 /// The state directory cannot be written; the agent goes on and says so.
@@ -105,7 +135,7 @@ pub fn remember(loaded: &Loaded, context: &Context) -> io::Result<()> {
 
 /// The same, as this version.
 fn remember_as(version: &str, loaded: &Loaded, context: &Context) -> io::Result<()> {
-    if loaded.warning.is_some() {
+    if loaded.warning.is_some() || !loaded.missing.is_empty() {
         return Ok(());
     }
     let path = context.state_dir.join(FILE);
@@ -122,26 +152,32 @@ fn remember_as(version: &str, loaded: &Loaded, context: &Context) -> io::Result<
     replace_file(&path, new.as_bytes())
 }
 
-fn last_good(path: &Path, context: &Context, errors: &ConfigErrors) -> Option<Loaded> {
+/// The last good one that may run; `present` are the broken files, where they can be read.
+fn last_good(
+    path: &Path,
+    context: &Context,
+    errors: &ConfigErrors,
+    present: Option<&Sources>,
+) -> Option<Loaded> {
     let read = |name: &str| {
         let snapshot = context.state_dir.join(name);
         let bytes = source::bytes(&snapshot, MOST).ok()??;
         // Named after the original files, so that relative paths mean what they meant.
         Some((snapshot, read(&String::from_utf8(bytes).ok()?, path)?))
     };
-    let mut all: Vec<_> = [FILE, PREVIOUS].into_iter().filter_map(read).collect();
-    if let [(_, newer), (_, before)] = all.as_slice()
-        && masks(newer) != masks(before)
-    {
-        all.pop();
-    }
+    let (newer, mut before) = (read(FILE), read(PREVIOUS));
+    // Of a newer one that is torn nobody knows what it masked: only the present files may tell.
+    let newest = newer.as_ref().map(|(_, sources)| sources).or(present).and_then(masks);
+    before.take_if(|(_, before)| newest.is_none() || newest != masks(before));
+    let all: Vec<_> = newer.into_iter().chain(before).collect();
     let tries = [Files::MayBeMissing, Files::Salvage].into_iter();
     let mut tries = tries.flat_map(|files| all.iter().map(move |one| (files, one)));
     tries.find_map(|(files, (snapshot, sources))| {
         let checked = validate::config(sources, context, files).ok()?;
         let (snapshot, missing) = (snapshot.clone(), checked.missing);
         let warning = Some(LastGood { errors: errors.clone(), snapshot, missing });
-        Some(Loaded { config: checked.config, warning, sources: sources.clone() })
+        let (config, sources) = (checked.config, sources.clone());
+        Some(Loaded { config, warning, missing: Vec::new(), sources })
     })
 }
 
@@ -272,6 +308,31 @@ mod tests {
         assert!(warning.snapshot.ends_with(FILE), "{warning}");
         assert_eq!(loaded.config.cameras[0].profile.masks.len(), 1);
         assert_eq!(warning.missing.len(), 1, "{warning}");
+    }
+
+    #[test]
+    fn where_the_newer_one_is_torn_the_present_files_tell_what_is_masked() {
+        let mask = "[[camera.a.mask]]\npoints = [[0, 0], [1, 0], [0, 1]]\n";
+        for (broken, runs) in [
+            ("camera.a.dream = true\n".to_owned(), true),
+            (format!("camera.a.dream = true\n{mask}"), false),
+            ("nonsense".to_owned(), false),
+        ] {
+            let device = Device::new();
+            device.start_as("0.1.0", SMALL);
+            device.start_as("0.1.1", &SMALL.replace('7', "8"));
+            fs::write(device.context().state_dir.join(FILE), "torn").unwrap();
+            fs::write(device.file(), &broken).unwrap();
+            let loaded = load(&device.file(), &device.context());
+            assert_eq!(loaded.is_ok(), runs, "{broken}");
+        }
+        // Nor is it run where there is nothing to ask.
+        let device = Device::new();
+        device.start_as("0.1.0", SMALL);
+        device.start_as("0.1.1", SMALL);
+        fs::write(device.context().state_dir.join(FILE), "torn").unwrap();
+        fs::remove_file(device.file()).unwrap();
+        assert!(load(&device.file(), &device.context()).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! One tree of several files: tables merge, everything else is the later file's. Pure.
+//! One tree of several files: tables merge, masks add up, everything else is the later file's. Pure.
 //!
-//! - Arrays are replaced whole: to add to an array from elsewhere would make its meaning depend on files
+//! - Masks of all files hold: they hide what nobody may see, and a file that adds one must not show what
+//!   another one hid. Other arrays are replaced whole: to add to an array from elsewhere would make its meaning depend on files
 //!   that nobody sees together.
 //! - Of alternatives (the schema's `oneOf`, as `s3` and `dir` of a destination, and `not`, as `keep` and
 //!   `every`) a later file's takes the place of an earlier one's. Two in *one* file collide as ever.
@@ -17,6 +18,9 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use super::errors::{ConfigErrors, MOST, blotted};
 use super::retired::{self, Retired};
 use super::source::{Sources, shifted};
+
+/// The key whose arrays add up.
+const MASKS: &str = "mask";
 
 /// The tree of all files, and notes on keys of earlier versions; `None` when one is not TOML.
 pub(crate) fn tree<'s>(
@@ -144,6 +148,9 @@ fn merge<'s>(base: &mut DeTable<'s>, over: DeTable<'s>, schema: &Value) {
         let old = base.get_mut(name).map(Spanned::get_mut);
         match (old, value) {
             (Some(DeValue::Table(old)), DeValue::Table(new)) => merge(old, new, inner),
+            (Some(DeValue::Array(old)), DeValue::Array(new)) if name == MASKS => {
+                new.into_iter().for_each(|mask| old.push(mask));
+            }
             (_, value) => {
                 // Inserted alone, the old key would keep its place.
                 base.remove(name);
@@ -217,6 +224,20 @@ mod tests {
             merged(&files, &Value::Null),
             "a.b.z = \"ä\"  # v.toml:6\na.list = [{ k = \"v\" }]  # 1.toml:2\na.x = 1  # v.toml:2\n\
              a.y = 3  # 1.toml:1\n\"odd key\" = true  # 1.toml:3\n"
+        );
+    }
+
+    #[test]
+    fn masks_of_all_files_add_up() {
+        let files = [
+            ("v.toml", "[[camera.a.mask]]\nn = 1\n[[camera.a.mask]]\nn = 2\n"),
+            ("1.toml", "[[camera.a.mask]]\nn = 3\n"),
+            ("2.toml", "camera.a.mask = []\n"),
+        ];
+        let shown = merged(&files, &Value::Null);
+        assert!(
+            shown.starts_with("camera.a.mask = [{ n = 1 }, { n = 2 }, { n = 3 }]  # "),
+            "{shown}"
         );
     }
 

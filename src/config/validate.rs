@@ -33,7 +33,8 @@ const SALVAGE_ROUNDS: usize = 8;
 pub(crate) enum Files {
     /// Yes: a person is there to hear it, or there is a last good configuration.
     MustBeReadable,
-    /// No: this is the last good one, and running it without a store beats not running.
+    /// No: running without a store beats not running, and running the last good one, which may lack a mask.
+    /// But who the device is must be known: from a certificate that cannot be read only where an id is pinned.
     MayBeMissing,
     /// No, and what is not understood is left out, as far as `salvage` allows: this is a last good one
     /// that another version wrote, and there is nothing else to run.
@@ -174,8 +175,15 @@ impl Check<'_> {
         });
         let certified = certificate.and_then(|path| {
             let wrong = |error: identity::IdentityError| {
-                let help = "give a readable PEM file, or set `id` instead";
-                self.file_error(&table.key("certificate"), error.to_string(), help);
+                let (what, help) =
+                    (error.to_string(), "give a readable PEM file, or set `id` instead");
+                let (place, state) = (table.key("certificate"), &self.context.state_dir);
+                let known = id.is_some() || identity::is_pinned(state);
+                match self.files {
+                    // Another id would be part of every key that is made until it can be read.
+                    Files::MayBeMissing if !known => self.error(&place, what, help),
+                    _ => self.file_error(&place, what, help),
+                }
             };
             identity::common_name(&path).map_err(wrong).ok()
         });

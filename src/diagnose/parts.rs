@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read as _;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Part};
+use super::{Asked, LIMIT, Part, files};
 use crate::camera::v4l2::survey;
 use crate::config::errors::blotted;
 use crate::config::{self, Config};
@@ -27,7 +26,6 @@ const MOST: u64 = 256 << 10;
 const JOURNAL: u64 = 8 << 20;
 /// Lines of the log.
 const LINES: &str = "2000";
-const LIMIT: Duration = Duration::from_secs(10);
 /// The doctor keeps to a minute.
 const DOCTOR: Duration = Duration::from_secs(75);
 /// Drop-ins that are taken along.
@@ -41,25 +39,45 @@ pub(super) fn collect(asked: &Asked, config: Option<&Config>) -> Vec<Part> {
     (asked.progress)("the doctor's report");
     let (text, json) = doctor(asked);
     (asked.progress)("status, configuration and machine");
-    let state = asked.context.state_dir.join("last-good.toml");
+    let last_good = within({
+        let state = asked.context.state_dir.clone();
+        move || {
+            blotted(&text_of(
+                Path::new("last-good.toml"),
+                files::own(&state, "last-good.toml", MOST),
+            ))
+        }
+    });
+    let configured = within({
+        let path = asked.config.clone();
+        move || config_files(&path)
+    });
     let unit = unit(&asked.unit);
-    let spool = spool(asked, config);
+    let state = asked.context.state_dir.clone();
+    let spool = config.map_or_else(|| state.clone(), |c| c.spool.path.clone());
+    let disks = [state, spool.clone()];
+    let spool = within(move || self::spool(&spool));
     let mut parts = vec![
         part("doctor.txt", "what `vedette doctor` says", text),
         part("doctor.json", "the same for programs", json),
         part("status.json", "what the running agent says of itself", status(config)),
-        part("config.toml", "the configuration, with its drop-ins", config_files(&asked.config)),
-        part("last-good.toml", "the last configuration that it started well with", toml(&state)),
+        part("config.toml", "the configuration, with its drop-ins", configured),
+        part("last-good.toml", "the last configuration that it started well with", last_good),
         part("identity.json", "device id and how it came about", identity(config)),
         part("spool.json", "how many files the spool has, and of what size", spool),
         part("devices.json", "what `vedette devices` says, without serial numbers", devices()),
         part("cameras.txt", "device nodes of cameras, their names and rights", cameras()),
-        part("system.txt", "versions, kernel, memory, disks", system(asked, config)),
+        part("system.txt", "versions, kernel, memory, disks", system(disks)),
         part("unit.txt", "the systemd unit, its state and exposure", unit),
     ];
     (asked.progress)("the log");
     parts.push(part("journal.txt", "the log's last lines", journal(&asked.unit)));
     parts
+}
+
+/// What a disk tells, or that it hangs.
+fn within(ask: impl FnOnce() -> String + Send + 'static) -> String {
+    command::within(LIMIT, ask).unwrap_or_else(|| "# the disk does not answer\n".into())
 }
 
 /// The doctor runs as a process of its own, because it becomes another user for good.
@@ -99,9 +117,12 @@ fn status(config: Option<&Config>) -> String {
 
 /// A file's text, or why there is none.
 fn read(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    match fs::File::open(path).and_then(|f| f.take(MOST).read_to_end(&mut bytes)) {
-        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+    text_of(path, files::beginning(path, MOST))
+}
+
+fn text_of(path: &Path, bytes: io::Result<Vec<u8>>) -> String {
+    match bytes {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => format!("# {}: {error}\n", path.display()),
     }
 }
@@ -126,10 +147,9 @@ fn config_files(path: &Path) -> String {
 
 /// Stable names and the configuration's line hold serial numbers: they are left out.
 fn devices() -> String {
-    let (to, from) = mpsc::sync_channel(1);
-    // A driver may hang; the thread ends with the process.
-    std::thread::spawn(move || to.send(survey::survey()).ok());
-    let Ok(cameras) = from.recv_timeout(LIMIT) else { return "a driver does not answer\n".into() };
+    let Some(cameras) = command::within(LIMIT, survey::survey) else {
+        return "a driver does not answer\n".into();
+    };
     let mut told = serde_json::to_value(cameras).unwrap_or_default();
     for camera in told.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         camera.remove("links");
@@ -156,15 +176,14 @@ fn identity(config: Option<&Config>) -> String {
 }
 
 /// Numbers only: names hold sequence numbers, and pictures are nobody's business.
-fn spool(asked: &Asked, config: Option<&Config>) -> String {
-    let path = config.map_or_else(|| asked.context.state_dir.clone(), |c| c.spool.path.clone());
+fn spool(path: &Path) -> String {
     let mut found = Map::new();
     for name in ["images", "boots"] {
         let (files, bytes, whole) = count(&path.join(name));
         found.insert(name.into(), json!({ "files": files, "bytes": bytes, "counted_all": whole }));
     }
     for name in ["spool.json", "index.db", "index.db-wal", "reserve", "lock"] {
-        if let Ok(meta) = fs::metadata(path.join(name)) {
+        if let Ok(meta) = fs::symlink_metadata(path.join(name)) {
             found.insert(name.into(), json!({ "bytes": meta.len() }));
         }
     }
@@ -215,7 +234,7 @@ fn cameras() -> String {
     if out.is_empty() { "there is no /dev/video*\n".into() } else { out }
 }
 
-fn system(asked: &Asked, config: Option<&Config>) -> String {
+fn system(disks: [PathBuf; 2]) -> String {
     let uname = rustix::system::uname();
     let mut out = format!(
         "vedette {}\n{} {} {}\n",
@@ -240,9 +259,14 @@ fn system(asked: &Asked, config: Option<&Config>) -> String {
             writeln!(out, "{file}: {}", line.trim_end_matches('\0')).ok();
         }
     }
-    let spool = config.map(|c| c.spool.path.clone());
-    for path in [Some(asked.context.state_dir.clone()), spool].into_iter().flatten() {
-        if let Ok(s) = rustix::fs::statvfs(&path) {
+    out + &within(move || rooms(&disks))
+}
+
+/// Room of the disks below these directories.
+fn rooms(disks: &[PathBuf]) -> String {
+    let mut out = String::new();
+    for path in disks {
+        if let Ok(s) = rustix::fs::statvfs(path) {
             let (free, all) = (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize);
             let (path, flags) = (path.display(), s.f_flag);
             writeln!(
@@ -272,7 +296,7 @@ fn unit(name: &str) -> String {
         name,
     ]);
     let files = ask(&["cat", "--no-pager", "--", name]);
-    let safe: String = files.lines().map(|line| without_value(line) + "\n").collect();
+    let safe: String = joined(&files).iter().map(|line| without_value(line) + "\n").collect();
     let security = ["security", "--no-pager", name];
     let security = command::output("systemd-analyze", &security, LIMIT, MOST).unwrap_or_default();
     let security = String::from_utf8_lossy(&security).into_owned();
@@ -280,12 +304,32 @@ fn unit(name: &str) -> String {
     format!("{shown}\n{safe}\n{score}\n")
 }
 
-/// `Environment=A=b` becomes `Environment=A=…`; the same for credentials set in the unit.
+/// The lines of a unit, each with those that continue it after a `\`: what must not be shown may stand in any
+/// of them. A comment goes on in comments only.
+fn joined(text: &str) -> Vec<String> {
+    let (mut out, mut goes_on) = (Vec::<String>::new(), false);
+    let is_comment = |line: &str| line.trim_start().starts_with(['#', ';']);
+    for line in text.lines() {
+        let line = line.trim_end();
+        let (piece, more) = line.strip_suffix('\\').map_or((line, false), |piece| (piece, true));
+        match out.last_mut().filter(|last| goes_on && (!is_comment(last) || is_comment(line))) {
+            Some(last) => last.push_str(&format!(" {}", piece.trim())),
+            None => out.push(piece.to_owned()),
+        }
+        // systemd passes over comments between the lines.
+        goes_on = more || goes_on && is_comment(line) && out.last().is_some_and(|l| !is_comment(l));
+    }
+    out
+}
+
+/// `Environment=A=b` becomes `Environment=A=…`; the same for credentials set in the unit, also where they
+/// are commented out.
 fn without_value(line: &str) -> String {
     let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
-    match key.trim() {
+    match key.trim_matches(|c: char| c.is_whitespace() || "#;".contains(c)) {
         "Environment" => {
-            let names = value.split_whitespace().filter_map(|w| Some(w.split_once('=')?.0));
+            let names =
+                words(value).into_iter().filter_map(|w| Some(w.split_once('=')?.0.to_owned()));
             format!("{key}={}", names.map(|n| format!("{n}=…")).collect::<Vec<_>>().join(" "))
         }
         "SetCredential" | "SetCredentialEncrypted" => {
@@ -293,6 +337,26 @@ fn without_value(line: &str) -> String {
         }
         _ => line.to_owned(),
     }
+}
+
+/// The words of a value, without their quotes; what stands between quotes is one.
+fn words(value: &str) -> Vec<String> {
+    let (mut words, mut quote, mut escaped) = (vec![String::new()], None, false);
+    for c in value.chars() {
+        let word = words.last_mut();
+        match c {
+            _ if escaped => {
+                word.into_iter().for_each(|w| w.push(c));
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            _ if quote == Some(c) => quote = None,
+            c if c.is_whitespace() && quote.is_none() => words.push(String::new()),
+            c => word.into_iter().for_each(|w| w.push(c)),
+        }
+    }
+    words
 }
 
 fn journal(unit: &str) -> String {
@@ -325,10 +389,33 @@ mod tests {
 
     #[test]
     fn values_of_the_units_environment_are_left_out() {
-        assert_eq!(without_value("Environment=A=HUSH \"B=HUSH\""), "Environment=A=… \"B=…");
+        assert_eq!(without_value("Environment=A=HUSH \"B=HUSH\""), "Environment=A=… B=…");
+        assert_eq!(without_value("Environment='A=x HUSH=y HUSH=='"), "Environment=A=…");
+        assert_eq!(without_value("# Environment=A=HUSH"), "# Environment=A=…");
         assert_eq!(without_value("SetCredential=x:HUSH"), "SetCredential=x:…");
         assert_eq!(without_value("User=vedette"), "User=vedette");
         assert_eq!(without_value("[Service]"), "[Service]");
+    }
+
+    #[test]
+    fn values_that_go_on_over_lines_are_left_out_whole() {
+        let unit = "[Service]\nSetCredentialEncrypted=x: \\\n   HUSH/a= \\\n# between\n   HUSH==\nUser=v\n\
+                    Environment=\\\n  A=HUSH \\\n  \"B=HUSH HUSH=\"\n# note \\\nEnvironment=C=HUSH\n\
+                    # SetCredential=y:\\\n#  HUSH\nExecStart=/x \\\n --y\n";
+        let shown: Vec<_> = joined(unit).iter().map(|line| without_value(line)).collect();
+        assert_eq!(
+            shown,
+            [
+                "[Service]",
+                "SetCredentialEncrypted=x:…",
+                "User=v",
+                "Environment=A=… B=…",
+                "# note ",
+                "Environment=C=…",
+                "# SetCredential=y:…",
+                "ExecStart=/x  --y",
+            ]
+        );
     }
 
     #[test]

@@ -5,13 +5,12 @@
 //! out too much costs support a guess, too little costs the customer a password.
 
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Asked;
+use super::{Asked, files as readable};
 use crate::camera::Source;
 use crate::camera::exec::Redactor;
 use crate::config::errors::is_secret;
@@ -51,9 +50,11 @@ impl Scrubber {
         let mut secrets = Vec::new();
         let drop_ins =
             fs::read_dir(config::drop_in_dir(&asked.config)).into_iter().flatten().flatten();
-        let configured = [asked.config.clone(), asked.context.state_dir.join("last-good.toml")];
-        for file in configured.into_iter().chain(drop_ins.map(|entry| entry.path())) {
-            let text = String::from_utf8_lossy(&bytes_of(&file)).into_owned();
+        let configured = [asked.config.clone()].into_iter().chain(drop_ins.map(|e| e.path()));
+        let last_good = readable::own(&asked.context.state_dir, "last-good.toml", MOST);
+        let texts = configured.map(|file| bytes_of(&file)).chain(last_good);
+        for bytes in texts {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
             secrets.extend(written_out(&text));
             // A broken file is read by nobody else: whatever stands in quotes may be a command.
             commands.push(quoted(&text));
@@ -119,11 +120,7 @@ fn files(asked: &Asked, config: Option<&Config>) -> Vec<PathBuf> {
 
 /// The beginning of a file; nothing where it cannot be read.
 fn bytes_of(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    match fs::File::open(path).and_then(|f| f.take(MOST).read_to_end(&mut bytes)) {
-        Ok(_) => bytes,
-        Err(_) => Vec::new(),
-    }
+    readable::beginning(path, MOST).unwrap_or_default()
 }
 
 /// Secrets that somebody wrote into a configuration by mistake.
@@ -152,9 +149,18 @@ fn of_file(path: &Path) -> Vec<String> {
     let bytes = bytes_of(path);
     let text = String::from_utf8_lossy(&bytes);
     let mut secrets = Vec::new();
+    // A password may begin as a comment or a section does; only a file of keys has such lines.
+    let of_keys = text.lines().any(|line| {
+        line.split_once('=').is_some_and(|(name, _)| is_name(name) && name.contains('_'))
+    });
     for line in text.lines().map(str::trim) {
         // Of such lines the words are no secret, and everywhere.
-        if line.is_empty() || line.starts_with(['[', '#', ';']) || line.starts_with("-----") {
+        let passed = of_keys && line.starts_with(['[', '#', ';']);
+        if line.is_empty()
+            || passed
+            || line.starts_with("-----BEGIN ")
+            || line.starts_with("-----END ")
+        {
             continue;
         }
         match line.split_once('=') {
@@ -299,6 +305,10 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(of_file(dir.path()), Vec::<String>::new());
+        for password in ["#hush", ";hush=x", "[hush]", "-----hush"] {
+            fs::write(&file, format!("{password}\n")).unwrap();
+            assert_eq!(of_file(&file), [password]);
+        }
     }
 
     proptest! {

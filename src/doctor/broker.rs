@@ -17,7 +17,8 @@ const ALL: Duration = Duration::from_secs(15);
 pub(super) fn server(settings: &Settings) -> Server {
     let (host, port) = settings.address();
     let (secure, ca_file) = (settings.is_secure(), settings.ca_file.clone());
-    Server { who: "broker", key: "broker", host, port, secure, ca_file }
+    let own = settings.client_certificate.clone();
+    Server { who: "broker", key: "broker", host, port, secure, ca_file, own }
 }
 
 /// Speaks to it.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::report::{Check, Finding};
 use super::within;
 use crate::clock::{Timekeeper, WallTime};
+use crate::tls::ClientCertificate;
 use crate::tls::handshake::{self, Certificate, Doubt};
 
 const NAME: Duration = Duration::from_secs(6);
@@ -37,6 +38,8 @@ pub(super) struct Server {
     pub(super) secure: bool,
     /// Whom to believe instead of the system's CAs.
     pub(super) ca_file: Option<PathBuf>,
+    /// Certificate and key to show to a server that asks for them.
+    pub(super) own: Option<(PathBuf, PathBuf)>,
 }
 
 /// The findings on the way, and why the server cannot be spoken to, if so.
@@ -82,9 +85,11 @@ pub(super) async fn walk(server: &Server, timekeeper: &Timekeeper, proxies: &[St
     if !server.secure {
         return Way { findings, blocked: None };
     }
-    let (ca_file, keeper) = (server.ca_file.clone(), timekeeper.clone());
+    let (ca_file, own) = (server.ca_file.clone(), server.own.clone());
+    let keeper = timekeeper.clone();
     let shaken = within(HANDSHAKE * 2, move || {
-        handshake::shake(address, &host, ca_file.as_deref(), &keeper, HANDSHAKE)
+        let own = own.as_ref().map(|(certificate, key)| ClientCertificate { certificate, key });
+        handshake::shake(address, &host, ca_file.as_deref(), own, &keeper, HANDSHAKE)
     });
     let shaken = shaken.await.unwrap_or_else(|| Err(Doubt::Other("it does not answer".into())));
     let now = timekeeper.certificate_time();
@@ -333,6 +338,7 @@ mod tests {
             port: 9000,
             secure: true,
             ca_file: None,
+            own: None,
         }
     }
 

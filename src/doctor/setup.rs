@@ -68,14 +68,13 @@ fn broken(
             Some(loaded.config),
         ),
         None => match without() {
-            Some(config) => (
-                "there is no last good configuration; the rest is looked at without these files",
-                Some(config),
-            ),
+            Some(config) => {
+                ("the agent runs without these files; so is the rest looked at below", Some(config))
+            }
             None => ("there is no last good configuration: the agent cannot start", None),
         },
     };
-    let help = "Correct the file, `vedette check` it, then `systemctl reload-or-restart vedette`.";
+    let help = "Correct what is told above, `vedette check` it, then `systemctl reload-or-restart vedette`.";
     found.push(Finding::warning(Check::Config, text, help));
     (found, config)
 }
@@ -89,7 +88,7 @@ fn finding(error: &ConfigError, unit: Option<&Unit>, who: &str) -> Finding {
     let text = format!("{place}: {}", error.what);
     if error.what.starts_with("cannot read the configuration: Permission denied") {
         let help =
-            format!("Let {who} read it, it holds no secret: `chmod 0644 {}`.", file.display());
+            format!("Let {who} read it: `chgrp {who} {0}` and `chmod 0640 {0}`.", file.display());
         return Finding::wrong(Check::Config, text, help);
     }
     let Some(denied) = denied(&error.what) else {

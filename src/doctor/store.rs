@@ -39,6 +39,7 @@ pub(super) fn server(destination: &DestinationSettings) -> Option<Server> {
             port: url.port_or_known_default().unwrap_or(80),
             secure: url.scheme() == "https",
             ca_file: None,
+            own: None,
         }),
         DestinationSettings::Dir(_) | DestinationSettings::Nowhere => None,
     }
@@ -52,7 +53,15 @@ fn bucket_server(s3: &S3Settings) -> Server {
     };
     let secure = s3.endpoint.scheme() == "https";
     let port = s3.endpoint.port_or_known_default().unwrap_or(443);
-    Server { who: "store", key: "endpoint", host, port, secure, ca_file: s3.ca_file.clone() }
+    Server {
+        who: "store",
+        key: "endpoint",
+        host,
+        port,
+        secure,
+        ca_file: s3.ca_file.clone(),
+        own: None,
+    }
 }
 
 fn bare(host: &str) -> &str {

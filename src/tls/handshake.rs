@@ -2,11 +2,13 @@
 //! believed.
 //!
 //! Blocking, bounded by its limit. The certificate is judged exactly as for uploads and MQTT: the same
-//! CAs, the same time. What the server showed is told also where it is not believed, because "not yet
+//! CAs, the same time, and the client's own certificate shown where there is one. A server that is believed
+//! and refuses *us* is not doubted here: what speaks to it next tells why. What the server showed is told also where it is not believed, because "not yet
 //! valid" helps only together with the two dates.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +19,9 @@ use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme,
 };
 
-use super::{CertificateTime, TlsError, roots_of_file, roots_of_system};
+use super::{
+    CertificateTime, ClientCertificate, TlsError, roots_of_file, roots_of_system, with_certificate,
+};
 use crate::clock::{Timekeeper, WallTime};
 
 /// A certificate as a person looks at it.
@@ -61,6 +65,7 @@ pub fn shake(
     address: SocketAddr,
     host: &str,
     ca_file: Option<&Path>,
+    own: Option<ClientCertificate<'_>>,
     timekeeper: &Timekeeper,
     limit: Duration,
 ) -> Result<Certificate, Doubt> {
@@ -73,14 +78,19 @@ pub fn shake(
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
         .map_err(|e| other(&e))?;
-    let witness = Arc::new(Witness { inner, seen: Mutex::default() });
+    let witness =
+        Arc::new(Witness { inner, seen: Mutex::default(), believed: AtomicBool::default() });
     let time = Arc::new(CertificateTime(timekeeper.clone()));
-    let config = ClientConfig::builder_with_details(provider, time)
+    let builder = ClientConfig::builder_with_details(provider, time)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::from)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>);
+    // One that cannot be used is told with the configuration.
+    let config = match own.filter(|own| super::check(*own).is_ok()) {
+        Some(own) => with_certificate(builder, own)?,
+        None => builder.with_no_client_auth(),
+    };
     let name = ServerName::try_from(host.to_owned()).map_err(|e| other(&e))?;
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(TlsError::from)?;
     let mut stream = TcpStream::connect_timeout(&address, limit).map_err(|e| other(&e))?;
@@ -92,6 +102,10 @@ pub fn shake(
     match shaken {
         Ok(_) => certificate().ok_or_else(|| Doubt::Other("it showed no certificate".into())),
         Err(error) => Err(match error.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+            Some(Error::AlertReceived(_)) if witness.believes() => {
+                return certificate()
+                    .ok_or_else(|| Doubt::Other("it showed no certificate".into()));
+            }
             Some(tls) => doubt(tls, certificate()),
             None if matches!(
                 error.kind(),
@@ -155,9 +169,14 @@ fn plain(text: &str) -> String {
 struct Witness {
     inner: Arc<WebPkiServerVerifier>,
     seen: Mutex<Option<CertificateDer<'static>>>,
+    believed: AtomicBool,
 }
 
 impl Witness {
+    fn believes(&self) -> bool {
+        self.believed.load(Ordering::Relaxed)
+    }
+
     fn seen(&self) -> Option<CertificateDer<'static>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -174,7 +193,15 @@ impl ServerCertVerifier for Witness {
     ) -> Result<ServerCertVerified, Error> {
         let shown = Some(end_entity.clone().into_owned());
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let judged = self.inner.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        self.believed.store(judged.is_ok(), Ordering::Relaxed);
+        judged
     }
 
     fn verify_tls12_signature(

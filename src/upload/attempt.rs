@@ -24,6 +24,9 @@ pub enum SetupError {
     /// The bucket cannot be addressed.
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// The keys could not be read.
+    #[error("the store's keys cannot be read: put the credentials file there, then reload")]
+    Keys,
     /// There is no destination.
     #[error("no destination is configured")]
     Nowhere,
@@ -52,6 +55,9 @@ impl Courier {
         timekeeper: Timekeeper,
     ) -> Result<Self, SetupError> {
         let (target, secure, ca_file) = match destination {
+            DestinationSettings::S3(settings) if !settings.has_keys() => {
+                return Err(SetupError::Keys);
+            }
             DestinationSettings::S3(settings) => {
                 let S3Settings { endpoint, ca_file, .. } = settings.as_ref();
                 let grant = Box::new(Grant::S3(S3::new(settings)?));

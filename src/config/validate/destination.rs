@@ -141,9 +141,9 @@ impl Check<'_> {
             let help = "give a file that vedette may read, with `[default]`, `aws_access_key_id = …` and \
                         `aws_secret_access_key = …`";
             self.file_error(path, what, help);
-            // Answered with 403: uploads are parked, nothing is lost, capture goes on.
+            // Uploads are parked and ask for them, nothing is lost, capture goes on.
             credentials::Credentials {
-                access_key: "missing".into(),
+                access_key: String::new(),
                 secret_key: Secret(String::new()),
                 session_token: None,
             }
