@@ -327,7 +327,12 @@ fn a_v4l2_camera_is_named_by_a_path_or_by_marks_and_told_what_is_wrong_with_it()
         config::parse(&text, &device.config(), &device.context())
     };
     for (v4l2, said) in [
-        ("[camera.b.v4l2]", "a second V4L2 camera without a name"),
+        ("[camera.b.v4l2]", "camera.b.v4l2"),
+        ("[camera.b.v4l2]", "camera.a.v4l2"),
+        ("[camera.b.v4l2]", "a V4L2 camera without a name beside another"),
+        ("[camera.b.v4l2]\nserial = \"A1\"", "camera.a.v4l2"),
+        ("[camera.b.v4l2]\nserial = \"A1\"", "`vedette devices` shows what to write"),
+        ("serial = \"A1\"\n[camera.b.v4l2]", "camera.b.v4l2"),
         (
             "device = \"/dev/video0\"\nserial = \"A1\"",
             "`device` and marks of the camera are both given",
@@ -345,6 +350,8 @@ fn a_v4l2_camera_is_named_by_a_path_or_by_marks_and_told_what_is_wrong_with_it()
         let errors = small(v4l2).unwrap_err().render(false);
         assert!(errors.contains(said), "{v4l2}: {errors}");
     }
+    assert!(small("[camera.b.scene]").is_ok(), "no V4L2 camera, and none to be mistaken for");
+    assert!(small("serial = \"A1\"\n[camera.b.v4l2]\nserial = \"B2\"").is_ok());
     let Source::V4l2(first) = &small("").unwrap().cameras[0].source else { panic!() };
     assert_eq!(first.device.to_string(), "the first camera");
     let marks = "usb = \"046D:0825\"\nport = \"1-1.2\"\nformat = \"rggb10p\"\nwarm_up = 0\n\

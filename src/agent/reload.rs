@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::stop::{CAMERAS_END, within};
 use super::{Agent, Alarm};
+use crate::camera::Source;
 use crate::capture::Settings;
 use crate::config::Config;
 use crate::upload::DestinationSettings;
@@ -43,6 +44,7 @@ pub(super) fn changes(old: &Config, new: &Config) -> Changes {
     }
 }
 
+<<<<<<< HEAD
 /// Keys that cannot be read just now (a file that is being renewed) do not take away those in use for the
 /// same bucket.
 fn keep_keys(old: &DestinationSettings, new: &mut DestinationSettings) {
@@ -53,6 +55,19 @@ fn keep_keys(old: &DestinationSettings, new: &mut DestinationSettings) {
         new.access_key.clone_from(&old.access_key);
         new.secret_key = old.secret_key.clone();
         new.session_token.clone_from(&old.session_token);
+=======
+/// What a camera that is named by its number, or not at all, was found to be holds over a reload: otherwise any
+/// other setting of it that changes would let another camera take its place.
+fn hand_over_memory(old: &[Settings], new: &mut [Settings]) {
+    for camera in new {
+        let Source::V4l2(now) = &mut camera.source else { continue };
+        let before = old.iter().find(|c| c.profile.camera == camera.profile.camera);
+        if let Some(Source::V4l2(before)) = before.map(|c| &c.source)
+            && before.device == now.device
+        {
+            now.memory = before.memory.clone();
+        }
+>>>>>>> 231388d819ff558f16b339e9a9806dc3e281e7b2
     }
 }
 
@@ -65,7 +80,11 @@ impl Agent {
     }
 
     async fn apply(&mut self, mut new: Config) {
+<<<<<<< HEAD
         keep_keys(&self.config.upload.destination, &mut new.upload.destination);
+=======
+        hand_over_memory(&self.config.cameras, &mut new.cameras);
+>>>>>>> 231388d819ff558f16b339e9a9806dc3e281e7b2
         let changes = changes(&self.config, &new);
         info!(
             stopped = ?changes.stop,
@@ -130,5 +149,46 @@ impl Agent {
             let hung: Vec<_> = ending.iter().map(|(name, _)| name).collect();
             warn!(?hung, "Drivers of cameras hang; their old threads are left behind.");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::camera::V4l2Settings;
+    use crate::still::Profile;
+
+    fn camera(name: &str, node: &str) -> Settings {
+        Settings {
+            source: Source::V4l2(V4l2Settings::node(node)),
+            frame_timeout: std::time::Duration::from_secs(10),
+            analyse_fps: None,
+            motion: None,
+            interval: None,
+            profile: Arc::new(Profile {
+                camera: name.into(),
+                quality: 85,
+                masks: Vec::new(),
+                device: "gate-1".into(),
+                key_template: "k".into(),
+                meta: [].into(),
+            }),
+        }
+    }
+
+    #[test]
+    fn what_a_number_stood_for_is_remembered_over_a_reload_that_leaves_the_name_alone() {
+        let old = [camera("front", "/dev/video0"), camera("back", "/dev/video1")];
+        let mut new = [camera("front", "/dev/video0"), camera("back", "/dev/video2")];
+        new[0].interval = Some(std::time::Duration::from_secs(60));
+        hand_over_memory(&old, &mut new);
+        let memory = |settings: &Settings| match &settings.source {
+            Source::V4l2(v4l2) => v4l2.memory.clone(),
+            _ => panic!("no V4L2 camera"),
+        };
+        assert!(memory(&new[0]).is_shared_with(&memory(&old[0])), "its other settings changed");
+        assert!(!memory(&new[1]).is_shared_with(&memory(&old[1])), "it is meant to be another");
     }
 }

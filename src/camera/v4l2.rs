@@ -57,6 +57,9 @@ use crate::frame::{Frame, Geometry, PixelFormat};
 /// Enough for the driver to fill one while one is lent and one is lost to scheduling.
 const BUFFERS: u32 = 4;
 
+/// Share of a wanted rate by which the driver's may differ and still be that rate.
+const NEAR_RATE: f64 = 0.1;
+
 /// A camera that is slow to warm up is taken as it is after this.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -89,7 +92,8 @@ struct Opened {
 /// Opens the device, agrees on format, size and rate, and starts the stream.
 ///
 /// What was asked for and not to be had (size, rate, or anything that the USB bus has no room for) is
-/// replaced by the nearest; what came out is in [`Camera::geometry`] and in one line of the log.
+/// replaced by the nearest; what came out is in [`Camera::geometry`] and in one line of the log, and what is
+/// not as asked in [`Camera::remarks`].
 ///
 /// # Errors
 /// See [`OpenError`]; the device is closed again.
@@ -114,18 +118,9 @@ pub fn open(settings: &V4l2Settings, clock: Arc<dyn Clock>) -> Result<V4l2Camera
         )));
     }
     let less = ask != wanted;
+    let mut opened = opened;
+    opened.remarks.splice(0..0, not_had(settings, &opened.agreed, less));
     say_opened(device, settings, &opened, less);
-    if less {
-        tracing::warn!(
-            device = %device.display(),
-            format = geometry.format.name(),
-            width = geometry.width,
-            height = geometry.height,
-            fps = opened.agreed.rate.map(Rate::fps),
-            "Camera gives less than was asked for, since its USB bus has no room: give it a port of its \
-             own, or ask for this."
-        );
-    }
     let left = u64::from(settings.warm_up);
     let warm_up = (left > 0).then(|| WarmUp { left, until: Instant::now() + WARM_UP_LIMIT });
     let (numbers, tally) = (Numbers::default(), Tally::default());
@@ -190,8 +185,40 @@ fn say_opened(device: &Path, settings: &V4l2Settings, opened: &Opened, less: boo
         "Camera opened."
     );
     for remark in remarks {
-        tracing::warn!(device = %device.display(), "Control: {remark}.");
+        tracing::warn!(device = %device.display(), "Camera's settings: {remark}.");
     }
+}
+
+/// What was asked for and is otherwise, one sentence each. A rate that is near is what was asked for: 29.97 for
+/// 30; one that the driver does not tell is not known to be another.
+fn not_had(settings: &V4l2Settings, agreed: &Agreed, less: bool) -> Vec<String> {
+    let Agreed { geometry, rate, .. } = agreed;
+    let Geometry { format, width, height, .. } = *geometry;
+    let another = |what: &str, wanted: String, got: String| {
+        format!("`{what}` {wanted} is not to be had: the camera gives {got}")
+    };
+    let mut remarks = Vec::new();
+    if less {
+        remarks.push(format!(
+            "the USB bus has no room for what was asked: the camera gives {} {width}x{height}{}; give it a \
+             port of its own, or ask for this",
+            format.name(),
+            rate.map_or_else(String::new, |rate| format!(" at {rate} frames a second")),
+        ));
+    }
+    if let Some(wanted) = settings.format.filter(|wanted| *wanted != format) {
+        remarks.push(another("format", wanted.name().into(), format.name().into()));
+    }
+    if let Some((w, h)) = settings.size.filter(|wanted| *wanted != (width, height)) {
+        remarks.push(another("size", format!("{w}x{h}"), format!("{width}x{height}")));
+    }
+    if let (Some(wanted), Some(got)) = (settings.fps.filter(|fps| *fps > 0), rate) {
+        let off = (got.fps() - f64::from(wanted)).abs() / f64::from(wanted);
+        if off > NEAR_RATE {
+            remarks.push(another("fps", wanted.to_string(), got.to_string()));
+        }
+    }
+    remarks
 }
 
 /// What the device offers: formats, sizes, rates.
@@ -313,6 +340,39 @@ mod tests {
         assert_eq!(cut(PixelFormat::Mjpeg), 4096);
         let least = Geometry { format: PixelFormat::Grey, width: 40, height: 10, stride: 64 };
         assert_eq!(whole(&data[..616], &least).len(), 616, "the last row's padding may be missing");
+    }
+
+    #[test]
+    fn what_is_not_as_asked_is_told_and_what_is_near_enough_is_not() {
+        let geometry =
+            Geometry { format: PixelFormat::Yuyv, width: 1280, height: 720, stride: 2560 };
+        let told = |format, size, fps, rate, less| {
+            let settings = V4l2Settings { format, size, fps, ..V4l2Settings::node("/dev/video7") };
+            not_had(&settings, &Agreed { code: offer::Code::of(b"YUYV"), geometry, rate }, less)
+        };
+        let ntsc = Some(Rate { frames: 30_000, seconds: 1_001 });
+        let none: [&str; 0] = [];
+        let yuyv = Some(PixelFormat::Yuyv);
+        assert_eq!(told(yuyv, Some((1280, 720)), Some(30), ntsc, false), none);
+        assert_eq!(told(None, None, None, ntsc, false), none, "nothing was asked");
+        assert_eq!(told(None, None, Some(10), Some(Rate::per_second(11)), false), none);
+        assert_eq!(told(None, None, Some(10), None, false), none, "the driver tells no rate");
+        let mjpeg = Some(PixelFormat::Mjpeg);
+        assert_eq!(
+            told(mjpeg, Some((1920, 1080)), Some(10), Some(Rate::per_second(12)), false),
+            [
+                "`format` mjpeg is not to be had: the camera gives yuyv",
+                "`size` 1920x1080 is not to be had: the camera gives 1280x720",
+                "`fps` 10 is not to be had: the camera gives 12",
+            ]
+        );
+        assert_eq!(
+            told(None, None, None, Some(Rate::per_second(5)), true),
+            [
+                "the USB bus has no room for what was asked: the camera gives yuyv 1280x720 at 5 frames a \
+              second; give it a port of its own, or ask for this"
+            ]
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::ConfigArgs;
 use crate::camera::v4l2::name::{self, Named};
-use crate::camera::{self, CameraError, Pace, Source, V4l2Settings};
+use crate::camera::{self, Camera, CameraError, Pace, Source, V4l2Settings};
 use crate::capture::Settings;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -19,8 +19,11 @@ use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
 use crate::still::{self, Candidate, Profile};
 
-/// Frames thrown away first: automatic exposure needs a few.
+/// Frames thrown away first where nothing is configured: automatic exposure needs a few.
 const WARM_UP: u32 = 5;
+
+/// How long is waited for a frame at once.
+const SLICE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -74,7 +77,7 @@ fn write(options: &Options, jpeg: &[u8], camera: &str, how: &str) -> anyhow::Res
 /// A camera of which nothing is configured.
 fn plain(device: Named) -> Settings {
     Settings {
-        source: Source::V4l2(V4l2Settings::named(device)),
+        source: Source::V4l2(V4l2Settings { warm_up: WARM_UP, ..V4l2Settings::named(device) }),
         frame_timeout: Duration::from_secs(10),
         analyse_fps: None,
         motion: None,
@@ -122,19 +125,22 @@ fn directly(settings: &Settings) -> anyhow::Result<Vec<u8>> {
         files.pace = Pace::Fast;
     }
     let mut camera = camera::open(&source, Arc::new(SystemClock::new()))?;
+    let picture = first_frame(camera.as_mut(), settings)?;
+    Ok(still::show(&picture)?)
+}
+
+/// The first frame after those that the camera throws away while it gets ready.
+fn first_frame(camera: &mut dyn Camera, settings: &Settings) -> anyhow::Result<Candidate> {
+    // Each camera bounds this itself: a warm-up by its time, a program by `start_timeout`.
+    while !camera.ready(SLICE)? {}
     let began = Instant::now();
-    let mut warm = match source {
-        Source::V4l2(_) => WARM_UP,
-        _ => 0,
-    };
     loop {
         if began.elapsed() > settings.frame_timeout.max(Duration::from_secs(10)) {
             bail!("no usable frame within {:?}", began.elapsed());
         }
-        match camera.next_frame(Duration::from_secs(2)) {
-            Ok(_) if warm > 0 => warm -= 1,
+        match camera.next_frame(SLICE) {
             Ok(frame) => {
-                let candidate = Candidate {
+                return Ok(Candidate {
                     data: frame.data.to_vec(),
                     geometry: frame.geometry,
                     captured: frame.captured,
@@ -147,11 +153,49 @@ fn directly(settings: &Settings) -> anyhow::Result<Vec<u8>> {
                     order: still::Order::default(),
                     said: None,
                     class: Class::Best,
-                };
-                return Ok(still::show(&candidate)?);
+                });
             }
             Err(CameraError::Timeout(_) | CameraError::Skip(_)) => {}
             Err(error @ (CameraError::Lost(_) | CameraError::Ended)) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootTime;
+    use crate::frame::{Frame, Geometry, PixelFormat, Stamp};
+
+    /// A camera that gets ready in three slices, and then gives one frame.
+    struct Slow {
+        asked: u32,
+    }
+
+    const GREY: Geometry = Geometry { format: PixelFormat::Grey, width: 1, height: 1, stride: 1 };
+
+    impl Camera for Slow {
+        fn geometry(&self) -> Geometry {
+            GREY
+        }
+
+        fn ready(&mut self, _: Duration) -> Result<bool, camera::OpenError> {
+            self.asked += 1;
+            Ok(self.asked == 3)
+        }
+
+        fn next_frame(&mut self, _: Duration) -> Result<Frame<'_>, CameraError> {
+            let data: &[u8] = if self.asked == 3 { b"!" } else { b"?" };
+            let (captured, stamp) = (BootTime(1), Stamp::Driver);
+            Ok(Frame { geometry: GREY, data, sequence: 0, captured, stamp })
+        }
+    }
+
+    #[test]
+    fn the_picture_is_the_first_frame_of_a_camera_that_is_ready() {
+        let settings = plain(Named::First);
+        assert_eq!(first_frame(&mut Slow { asked: 0 }, &settings).unwrap().data, b"!");
+        let Source::V4l2(v4l2) = settings.source else { panic!() };
+        assert_eq!(v4l2.warm_up, WARM_UP, "the camera throws its first frames away itself");
     }
 }

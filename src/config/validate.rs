@@ -211,7 +211,7 @@ impl Check<'_> {
             self.camera(&name, camera, &shared, &root.key("camera").key(&name))
         });
         let cameras: Vec<_> = cameras.collect();
-        self.one_may_be_the_first(&cameras, &root.key("camera"));
+        self.the_first_must_be_alone(&cameras, &root.key("camera"));
         let (control_socket, trigger_socket) = self.sockets(&tables.control);
         let in_hand = self.in_hand(tables.memory.in_hand.0, &cameras);
         Some(Config {

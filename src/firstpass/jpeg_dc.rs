@@ -69,6 +69,16 @@ pub fn header(jpeg: &[u8]) -> Result<(u32, u32), JpegError> {
     }
 }
 
+/// Where the picture ends in a JPEG without an end marker whose only scan holds all components, zeros
+/// behind it left out.
+///
+/// # Errors
+/// When not every block of the picture is there, or the file is none that [`DcReader`] reads.
+pub fn unended(jpeg: &[u8]) -> Result<usize, JpegError> {
+    DcReader::new().read(jpeg)?;
+    Ok(without_zero_tail(jpeg).len())
+}
+
 fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }

@@ -1,7 +1,8 @@
 //! The normal form of a JPEG: what a camera sent, made fit to be stored, without decoding it.
 //!
 //! Called by the still thread for every picture. The normal form is part of the object contract:
-//! - the file ends with its EOI; what cameras leave in the buffer behind it is cut off;
+//! - the file ends with its EOI; what cameras leave in the buffer behind it is cut off; where a camera
+//!   leaves the EOI itself out (a Logitech C920), and every block of the picture is there, it is put in;
 //! - a baseline frame without Huffman tables (UVC cameras leave them out, as AVI readers know the
 //!   standard ones) gets the standard 420-byte DHT right before its first SOS;
 //! - our Exif APP1 stands behind SOI and any APP0 that follow it directly; a camera's own Exif APP1 is
@@ -9,7 +10,11 @@
 //! - everything else, other APPn segments included, is kept byte for byte and in order.
 //!
 //! Pure. Frames are hostile input: every length is checked, nothing panics, no more memory is taken
-//! than a few times the frame. A frame that breaks off before its EOI is an error, never mended.
+//! than a few times the frame. A frame that breaks off before its picture ends is an error, never mended.
+
+use std::borrow::Cow;
+
+use crate::firstpass::jpeg_dc;
 
 /// Why a frame is not a whole JPEG. The caller gives the picture up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +22,8 @@ pub enum JpegError {
     /// Does not begin with SOI.
     #[error("not a jpeg: it does not begin with FF D8")]
     NotJpeg,
-    /// Ends before its EOI.
-    #[error("truncated jpeg: it breaks off at byte {0} without an end marker")]
+    /// Ends before its picture does.
+    #[error("truncated jpeg: it breaks off at byte {0}, before its picture ends")]
     Truncated(usize),
     /// Something else where a marker must stand.
     #[error("broken jpeg: no marker at byte {0}")]
@@ -40,8 +45,10 @@ pub struct Layout {
     pub width: u16,
     /// Height in pixels; 0 when it is told after the first scan.
     pub height: u16,
-    /// Length up to and with EOI.
+    /// Length up to and with EOI; without EOI, up to where it is to stand.
     pub end: usize,
+    /// The camera left EOI out; the picture is whole.
+    pub unended: bool,
     /// Where our APP1 goes.
     insert_at: usize,
     /// Where the first SOS begins.
@@ -60,7 +67,8 @@ const APP0: u8 = 0xE0;
 const APP1: u8 = 0xE1;
 const EXIF_ID: &[u8] = b"Exif\0";
 
-/// Walks the markers from SOI to EOI.
+/// Walks the markers from SOI to EOI. Only where the frame's only scan runs to its end without EOI are the
+/// codes of the picture read as well: whether all of it is there shows nowhere else.
 ///
 /// # Errors
 /// The frame is not one whole JPEG.
@@ -73,12 +81,14 @@ pub fn layout(jpeg: &[u8]) -> Result<Layout, JpegError> {
         width: 0,
         height: 0,
         end: 0,
+        unended: false,
         insert_at: 2,
         first_scan: 0,
         has_tables: false,
         exif: Vec::new(),
     };
     let mut has_frame = false;
+    let mut components = None;
     let mut at = 2;
     loop {
         let (start, code) = marker(jpeg, at)?;
@@ -103,10 +113,31 @@ pub fn layout(jpeg: &[u8]) -> Result<Layout, JpegError> {
                 has_frame = true;
                 found.sof = code - 0xC0;
                 (found.height, found.width) = (word(body, 1), word(body, 3));
+                components = body.get(5);
             }
             _ => {}
         }
-        at = if code == SOS { scan_end(jpeg, next)? } else { next };
+        at = match code {
+            SOS => match scan_end(jpeg, next) {
+                Ok(end) => end,
+                Err(cut) => {
+                    // Other scans would be missing where this one does not hold all components.
+                    let only = found.first_scan == start && body.first() == components;
+                    let end = only.then(|| jpeg_dc::unended(jpeg).ok()).flatten().ok_or(cut)?;
+                    (found.end, found.unended) = (end, true);
+                    return Ok(found);
+                }
+            },
+            _ => next,
+        };
+    }
+}
+
+/// The frame with its EOI, for a decoder: one that lacks nothing else gets it, all others are as they came.
+pub(super) fn ended(jpeg: &[u8]) -> Cow<'_, [u8]> {
+    match layout(jpeg) {
+        Ok(found) if found.unended => Cow::Owned([part(jpeg, 0, found.end), &[0xFF, EOI]].concat()),
+        _ => Cow::Borrowed(jpeg),
     }
 }
 
@@ -118,7 +149,7 @@ pub fn normal_form(jpeg: &[u8], exif: Option<&[u8]>) -> Result<Vec<u8>, JpegErro
     let found = layout(jpeg)?;
     let app1 = exif.map(app1_head).transpose()?;
     let tables = !found.has_tables && matches!(found.sof, 0 | 1);
-    let extra = exif.map_or(0, |e| e.len() + 10) + if tables { STANDARD_DHT.len() } else { 0 };
+    let extra = exif.map_or(0, |e| e.len() + 10) + if tables { STANDARD_DHT.len() } else { 0 } + 2;
     let mut out = Vec::with_capacity(found.end + extra);
 
     out.extend_from_slice(part(jpeg, 0, found.insert_at));
@@ -139,6 +170,9 @@ pub fn normal_form(jpeg: &[u8], exif: Option<&[u8]>) -> Result<Vec<u8>, JpegErro
         if stop == found.first_scan && tables {
             out.extend_from_slice(&STANDARD_DHT);
         }
+    }
+    if found.unended {
+        out.extend_from_slice(&[0xFF, EOI]);
     }
     Ok(out)
 }
@@ -341,9 +375,38 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_end_marker_is_put_in_where_nothing_else_is_missing() {
+        let whole = jpeg(64, 48);
+        let open = &whole[..whole.len() - 2];
+        let padded = [open, &[0; 64]].concat();
+        for open in [open, &padded] {
+            assert_eq!(normal_form(open, None).unwrap(), whole);
+            assert_eq!(*ended(open), whole);
+        }
+        assert!(matches!(ended(&whole), Cow::Borrowed(_)));
+        for length in 2..open.len() {
+            let cut = &open[..length];
+            assert_eq!(layout(cut), Err(JpegError::Truncated(length)));
+            assert_eq!(*ended(cut), *cut);
+            let padded = [cut, &[0; 64]].concat();
+            assert!(layout(&padded).is_err(), "{length}, with zeros behind");
+        }
+        // Of these only the marker of the first of three scans, or of a progressive one, is not missing.
+        let scan = layout(&whole).unwrap().first_scan;
+        let mut one_of_three = open.to_vec();
+        one_of_three[scan + 4] = 1;
+        assert!(layout(&one_of_three).is_err());
+        let picture = turbojpeg::Image::mandelbrot(40, 40, turbojpeg::PixelFormat::RGB);
+        let mut compressor = turbojpeg::Compressor::new().unwrap();
+        compressor.set_progressive(true).unwrap();
+        let frame = compressor.compress_to_vec(picture.as_deref()).unwrap();
+        assert!(layout(&frame[..frame.len() - 2]).is_err(), "which of its scans are missing?");
+    }
+
+    #[test]
     fn faults_are_named() {
         let whole = jpeg(16, 16);
-        let cut = &whole[..whole.len() - 2];
+        let cut = &whole[..whole.len() - 3];
         assert_eq!(layout(b""), Err(JpegError::NotJpeg));
         assert_eq!(layout(b"RIFF"), Err(JpegError::NotJpeg));
         assert_eq!(layout(cut), Err(JpegError::Truncated(cut.len())));

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode::{EncodeError, Encoder, Planes};
 use super::exif::{self, ExifError};
-use super::passthrough::{JpegError, layout, normal_form};
+use super::passthrough::{JpegError, ended, layout, normal_form};
 use super::privacy::{self, Decoder, MaskError};
 use super::scale::{self, ScaleError};
 use super::{Candidate, Order, Profile, said};
@@ -91,7 +91,7 @@ impl Studio {
                 if let Some(frame) = as_it_came(candidate)? {
                     return Ok(Picture { jpeg: Cow::Borrowed(data), frame, made: frame });
                 }
-                self.decoder.decode(data, *geometry, &mut self.planes)?;
+                self.decoder.decode(&ended(data), *geometry, &mut self.planes)?;
             }
             _ => self.planes.take(data, *geometry)?,
         }

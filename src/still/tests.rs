@@ -191,6 +191,36 @@ fn a_broken_frame_is_refused_and_the_next_one_takes_its_number() {
 }
 
 #[test]
+fn a_frame_that_lacks_its_end_marker_alone_makes_every_picture_and_one_that_is_cut_makes_none() {
+    let whole = encode::tests::jpeg(160, 120);
+    let open = whole[..whole.len() - 2].to_vec();
+    let cut = whole[..whole.len() * 2 / 3].to_vec();
+    for masks in [Vec::new(), square()] {
+        let account = Account::new(1 << 20);
+        let ordered = |size| Order { size: Some(size), quality: None };
+        let small = Candidate { order: ordered((80, 60)), ..mjpeg(open.clone(), masks.clone()) };
+        let fits = Candidate { order: ordered((160, 120)), ..mjpeg(open.clone(), masks.clone()) };
+        let kept = mjpeg(open.clone(), masks.clone());
+        let broken = Candidate { order: ordered((80, 60)), ..mjpeg(cut.clone(), masks.clone()) };
+        let picks = vec![kept, fits, small, broken, mjpeg(cut.clone(), masks.clone())];
+        let (shots, _) = run(&account, picks);
+        assert_eq!(shots.len(), 3);
+        assert_eq!(account.sums().refused[Refusal::Broken as usize], 2);
+        let shown = show(&mjpeg(open.clone(), masks.clone())).unwrap();
+        assert!(show(&mjpeg(cut.clone(), masks.clone())).is_err());
+        if masks.is_empty() {
+            assert_eq!(shown, whole);
+            assert!(shots[0].bytes.ends_with(&whole[20..]), "the marker is put in");
+        } else {
+            assert_masked(&shown);
+            assert_masked(&shots[0].bytes);
+        }
+        let size = |jpeg: &[u8]| turbojpeg::read_header(jpeg).map(|h| (h.width, h.height)).unwrap();
+        assert_eq!([size(&shots[1].bytes), size(&shots[2].bytes)], [(160, 120), (80, 60)]);
+    }
+}
+
+#[test]
 fn a_picture_to_look_at_is_masked_tells_no_facts_and_takes_no_number() {
     let (sender, receiver) = sync_channel(3);
     let beat = Beat::new("still", Duration::from_secs(10));

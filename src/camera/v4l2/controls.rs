@@ -9,6 +9,7 @@
 //! then everything is read again, and what was refused or is not as wanted is set once more. What is still
 //! not so is told, never fatal: a picture with another exposure beats no picture.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -234,47 +235,87 @@ fn name(driver: &str) -> String {
     words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("_")
 }
 
-/// All controls of the device, in the driver's order.
+/// The controls of a device, in the driver's order.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    /// Those that it told.
+    pub(super) controls: Vec<Control>,
+    /// Why there are no more of them, where it broke off.
+    cut: Option<Fault>,
+}
+
+impl List {
+    /// That the list is cut, if so, in words.
+    pub(super) fn remark(&self) -> Option<String> {
+        let (fault, last) = (self.cut.as_ref()?, self.controls.last()?);
+        Some(format!(
+            "the camera broke off telling its controls ({fault}): those after `{}` are not known",
+            last.name
+        ))
+    }
+}
+
+/// All controls of the device. What a driver told before it failed is kept.
 ///
 /// # Errors
-/// The driver fails; one without controls has none.
-pub(super) fn list(node: &Node) -> Result<Vec<Control>, Fault> {
-    let mut controls: Vec<Control> = Vec::new();
+/// The driver fails at the first; one without controls has none.
+pub(super) fn list(node: &Node) -> Result<List, Fault> {
+    walk(
+        |last| node.control_after(last),
+        |d| {
+            let mut control = Control::of(d);
+            if control.kind == Kind::Menu {
+                let numbers = d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
+                control.entries = entries(&control, |n| node.menu_entry(d.id, n, numbers));
+            }
+            let readable = d.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY == 0;
+            if readable && !matches!(control.kind, Kind::Button | Kind::Other) {
+                let value = node.control(control.id, control.wide).ok(); // else shown as not known
+                control.value = value.map(|n| control.kind.plain(n));
+            }
+            control
+        },
+    )
+}
+
+fn walk(
+    after: impl Fn(u32) -> Result<Option<Description>, Fault>,
+    control: impl Fn(&Description) -> Control,
+) -> Result<List, Fault> {
+    let mut list = List::default();
     let mut last = 0;
     for _ in 0..MAX_CONTROLS {
+        let next = match after(last) {
+            Err(fault) if !list.controls.is_empty() => {
+                list.cut = Some(fault);
+                break;
+            }
+            other => other?,
+        };
         // A number that does not grow would be a walk in a circle.
-        let Some(d) = node.control_after(last)?.filter(|d| d.id > last) else { break };
+        let Some(d) = next.filter(|d| d.id > last) else { break };
         last = d.id;
         let class = d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_CTRL_CLASS;
         if class || d.flags & sys::V4L2_CTRL_FLAG_DISABLED != 0 {
             continue;
         }
-        let mut control = Control::of(&d);
-        if control.kind == Kind::Menu {
-            let numbers = d.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
-            control.entries = entries(node, &control, numbers)?;
-        }
-        let readable = d.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY == 0;
-        if readable && !matches!(control.kind, Kind::Button | Kind::Other) {
-            let value = node.control(control.id, control.wide).ok(); // else shown as not known
-            control.value = value.map(|n| control.kind.plain(n));
-        }
-        controls.push(control);
+        list.controls.push(control(&d));
     }
-    Ok(controls)
+    Ok(list)
 }
 
-fn entries(node: &Node, menu: &Control, numbers: bool) -> Result<Vec<Entry>, Fault> {
+/// The entries of a menu; one that the driver fails to tell is left out.
+fn entries(menu: &Control, told: impl Fn(u32) -> Result<Option<String>, Fault>) -> Vec<Entry> {
     let last = menu.maximum.min(menu.minimum.saturating_add(MAX_ENTRIES));
     let mut entries = Vec::new();
     for value in menu.minimum..=last {
         let Ok(index) = u32::try_from(value) else { continue };
-        if let Some(label) = node.menu_entry(menu.id, index, numbers)? {
+        if let Ok(Some(label)) = told(index) {
             let label = printable(label.as_bytes());
             entries.push(Entry { value, label });
         }
     }
-    Ok(entries)
+    entries
 }
 
 /// Sets what is wanted. What could not be set, or did not stay, is answered in words, one sentence each.
@@ -283,8 +324,17 @@ pub(super) fn set(node: &Node, wanted: &BTreeMap<String, Wanted>) -> Vec<String>
         return Vec::new();
     }
     let set = |control: &Control, value| node.set_control(control.id, control.wide, value);
-    match settle(wanted, || list(node), set) {
-        Ok(complaints) => complaints,
+    let cut = RefCell::new(None);
+    let list = || {
+        let list = list(node)?;
+        *cut.borrow_mut() = list.remark();
+        Ok(list.controls)
+    };
+    match settle(wanted, list, set) {
+        Ok(mut complaints) => {
+            complaints.extend(cut.take());
+            complaints
+        }
         Err(fault) => vec![format!("the camera does not tell its controls ({fault})")],
     }
 }

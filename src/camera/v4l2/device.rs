@@ -73,7 +73,8 @@ pub(super) fn negotiate(node: &Node, device: &Path, ask: &Ask) -> Result<Agreed,
         None => own_size(node.format().map_err(refused)?),
     };
     let (code, geometry) = settle(&candidates, device, |code| {
-        node.set_format(PixFormat { code, width, height, stride: 0, memory_planes: 1 })
+        let field = sys::v4l2_field_V4L2_FIELD_NONE;
+        node.set_format(PixFormat { code, width, height, stride: 0, memory_planes: 1, field })
     })?;
     Ok(Agreed { code, geometry, rate: rate(node, device, ask.rate) })
 }
@@ -173,12 +174,17 @@ fn settle(
 
 /// Believes the driver's answer only where it can be true; else says what cannot.
 fn geometry(got: PixFormat, asked: Code, format: PixelFormat) -> Result<Geometry, String> {
-    let PixFormat { code, width, height, stride, memory_planes } = got;
+    let PixFormat { code, width, height, stride, memory_planes, field } = got;
     if code != asked {
         return Err(format!("lists {asked} but answers {code} when asked for it"));
     }
     if memory_planes != 1 {
         return Err(format!("puts {asked} into {memory_planes} pieces of memory"));
+    }
+    if !whole_pictures(field) {
+        return Err(format!(
+            "gives {asked} in half pictures (field order {field}), whose rows are not put together here"
+        ));
     }
     let sides = 1..=MAX_SIDE;
     let tight = format.row_bytes(width);
@@ -199,6 +205,19 @@ fn geometry(got: PixFormat, asked: Code, format: PixelFormat) -> Result<Geometry
         ));
     }
     Ok(Geometry { format, width, height, stride })
+}
+
+/// Does each buffer hold all rows of a picture, from top to bottom? An analogue capture card may give every
+/// other row, or first the even and then the odd ones.
+fn whole_pictures(field: u32) -> bool {
+    matches!(
+        field,
+        sys::v4l2_field_V4L2_FIELD_ANY
+            | sys::v4l2_field_V4L2_FIELD_NONE
+            | sys::v4l2_field_V4L2_FIELD_INTERLACED
+            | sys::v4l2_field_V4L2_FIELD_INTERLACED_TB
+            | sys::v4l2_field_V4L2_FIELD_INTERLACED_BT
+    )
 }
 
 /// Do two neighbours in a row share their colour?

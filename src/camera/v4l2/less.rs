@@ -112,10 +112,11 @@ fn highest(rates: &Rates, limit: f64) -> Option<Rate> {
     match rates {
         Rates::Listed(rates) => rates.iter().find(|rate| rate.fps() <= limit).copied(),
         // Whole frames a second, so that a driver is not asked for a rate that it has to round.
-        Rates::Between(low, high) => (1..=high.frames.div_ceil(high.seconds.max(1)))
-            .rev()
-            .map(Rate::per_second)
-            .find(|rate| rate.fps() <= limit && rate.fps() >= low.fps()),
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        Rates::Between(low, high) => {
+            let most = limit.floor().min(high.fps().ceil()) as u32;
+            Some(Rate::per_second(most)).filter(|rate| most > 0 && rate.fps() >= low.fps())
+        }
         Rates::Unknown => None,
     }
 }
@@ -284,6 +285,16 @@ mod tests {
         let (got, asked) = bus(1e6, &offer(vec![(Yuyv, sizes)]), ask(Yuyv, (640, 480), 3));
         assert_eq!(asked, ["yuyv 640x480 3", "yuyv 640x480 2", "yuyv 640x480 1"]);
         assert_eq!(got, Ok(ask(Yuyv, (640, 480), 1)));
+    }
+
+    #[test]
+    fn a_range_of_any_width_is_looked_through_at_once() {
+        let all = Rates::Between(Rate { frames: 1, seconds: u32::MAX }, Rate::per_second(u32::MAX));
+        assert_eq!(highest(&all, 22.5), Some(Rate::per_second(22)));
+        assert_eq!(highest(&all, 0.9), None);
+        let slow = Rates::Between(Rate::per_second(5), Rate { frames: 15, seconds: 2 });
+        assert_eq!(highest(&slow, 100.0), Some(Rate::per_second(8)));
+        assert_eq!(highest(&slow, 4.9), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! what is to be chosen is decided here, purely. Only where that is not enough are nodes opened, and only
 //! those that fit so far: a camera whose driver hangs is not to hold up the others.
 //!
-//! A number alone is accepted, and then the camera that had it first in this run is remembered: another one
-//! that comes under the same number is not taken.
+//! A number alone is accepted, and so is no name at all; then the camera that was found first in this run is
+//! remembered: another one that comes in its place is not taken.
 
 pub mod nodes;
 
@@ -56,6 +56,8 @@ pub(super) struct Probe {
     pub(super) bus_info: String,
     /// It gives pictures; else it is the metadata node of a camera, or an output.
     pub(super) captures: bool,
+    /// It does so in mapped memory, as we read them.
+    pub(super) streams: bool,
 }
 
 /// Opens a node and asks it. It may be in use by somebody else.
@@ -73,6 +75,7 @@ impl Probe {
             card: printable(&capability.card),
             bus_info: printable(&capability.bus_info),
             captures: capability.caps & PICTURES != 0,
+            streams: capability.caps & sys::V4L2_CAP_STREAMING != 0,
         }
     }
 }
@@ -131,11 +134,15 @@ impl Named {
     }
 }
 
-/// The node with the lowest number that gives pictures. One that cannot be opened counts where it is the first
-/// of its device, so that the error which opening it gives is told.
+/// The node that streams pictures: of a USB device before all others, since boards have nodes of their own for
+/// scalers and codecs that look like cameras; then the one with the lowest number. One that cannot be opened
+/// counts where it is the first of its device, so that the error which opening it gives is told.
 fn first(nodes: &[VideoNode], ask: Ask<'_>) -> Result<PathBuf, OpenError> {
-    let gives = |node: &&VideoNode| ask(&node.path).map_or(node.index == 0, |p| p.captures);
-    nodes.iter().find(gives).map(|node| node.path.clone()).ok_or_else(|| {
+    let gives = |node: &&VideoNode| {
+        ask(&node.path).map_or(node.index == 0, |probe| probe.captures && probe.streams)
+    };
+    let usb = |usb: bool| nodes.iter().filter(move |node| node.usb.is_some() == usb);
+    usb(true).chain(usb(false)).find(gives).map(|node| node.path.clone()).ok_or_else(|| {
         OpenError::NotFound(
             "no camera is there: is it plugged in, and its driver loaded? `vedette devices` lists what is"
                 .to_owned(),
@@ -375,7 +382,7 @@ impl Identity {
     }
 }
 
-/// The camera that a number stood for when it was opened first. All clones remember the same; for a
+/// The camera that a number, or no name at all, stood for when it was opened first. All clones remember the same; for a
 /// configuration they make no difference.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(Arc<OnceLock<Identity>>);
@@ -389,42 +396,56 @@ impl PartialEq for Memory {
 impl Eq for Memory {}
 
 impl Memory {
-    /// Holds an open node against the camera that had this number before, if it is named by its number.
+    /// Do both remember the same, now and later?
+    #[cfg(test)]
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Holds an open node against the camera that was found before, if it is named by its number or not at all.
     ///
     /// # Errors
     /// It is another camera.
     pub(super) fn check(&self, named: &Named, path: &Path, node: &Node) -> Result<(), OpenError> {
-        if !named.is_bare() {
+        if !named.is_bare() && *named != Named::First {
             return Ok(());
         }
         let probe = Probe::of(node);
         let usb = nodes(&Roots::default()).into_iter().find(|n| n.path == path).and_then(|n| n.usb);
         let (id, serial) = usb.map_or((None, None), |u| (Some(u.id), u.serial));
         let identity = Identity { card: probe.card, bus_info: probe.bus_info, usb: id, serial };
-        self.same(path, identity, || better(named))
+        self.same(named, path, identity, || better(named))
     }
 
     fn same(
         &self,
+        named: &Named,
         path: &Path,
         now: Identity,
         better: impl FnOnce() -> Option<String>,
     ) -> Result<(), OpenError> {
         let path = path.display();
         let Some(first) = self.0.get() else {
-            let instead = better().unwrap_or_else(|| "a name that `vedette devices` shows".into());
-            tracing::warn!(
-                device = %path, %instead,
-                "Camera is named by its number, which may be another camera's after a restart."
-            );
+            if named.is_bare() {
+                let instead = better();
+                let instead = instead.as_deref().unwrap_or("a name that `vedette devices` shows");
+                tracing::warn!(
+                    device = %path, %instead,
+                    "Camera is named by its number, which may be another camera's after a restart."
+                );
+            }
             self.0.set(now).ok(); // another thread of this camera remembered it meanwhile
             return Ok(());
         };
         if *first == now {
             return Ok(());
         }
+        let what = match named {
+            Named::First => format!("the first camera ({path})"),
+            _ => path.to_string(),
+        };
         Err(OpenError::Unsupported(format!(
-            "{path} is another camera now: it was {} and is {}; plug the first one in again, or name it by \
+            "{what} is another camera now: it was {} and is {}; plug the first one in again, or name it by \
              what stays the same (`vedette devices` shows the names); a restart takes the present one",
             first.words(),
             now.words()

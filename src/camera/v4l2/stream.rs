@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFlags, Timespec, poll};
 
+use super::BUFFERS;
 use super::access::{Access, Reading};
 use buffers::{Mapping, Slot};
 
@@ -153,16 +154,7 @@ impl Stream {
 
     /// Waits for the first filled buffer.
     fn first(&self, deadline: Instant) -> Result<Slot, Fault> {
-        loop {
-            let events = self.node.wait(deadline)?;
-            if let Some(slot) = self.dequeue()? {
-                return Ok(slot);
-            }
-            if events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
-                return Err(Fault::Driver("the driver reports an error on the stream"));
-            }
-            poll(&mut [], Some(&FALSE_PROMISE)).ok(); // A pause cut short by a signal is still a pause.
-        }
+        first(deadline, || self.node.wait(deadline), || self.dequeue())
     }
 
     fn dequeue(&self) -> Result<Option<Slot>, Fault> {
@@ -225,12 +217,36 @@ impl Drop for Stream {
     }
 }
 
-/// How fast the buffers of a node that does not stream are read; takes and frees one or a few.
+/// A poll that finds something past its deadline does not time out, so a driver that promises and gives
+/// nothing is held to the deadline here.
+fn first<T>(
+    deadline: Instant,
+    wait: impl Fn() -> Result<PollFlags, Fault>,
+    dequeue: impl Fn() -> Result<Option<T>, Fault>,
+) -> Result<T, Fault> {
+    loop {
+        let events = wait()?;
+        if let Some(slot) = dequeue()? {
+            return Ok(slot);
+        }
+        if events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            return Err(Fault::Driver("the driver reports an error on the stream"));
+        }
+        poll(&mut [], Some(&FALSE_PROMISE)).ok(); // A pause cut short by a signal is still a pause.
+        if Instant::now() >= deadline {
+            return Err(Fault::TimedOut);
+        }
+    }
+}
+
+/// How fast the buffers of a node that does not stream are read. Takes and frees as many as a stream has,
+/// since some drivers place few buffers elsewhere than many.
 ///
 /// # Errors
 /// Somebody else streams, or the driver gives no buffers.
 pub(super) fn reading(node: &Node) -> Result<Reading, Fault> {
-    let result = node.request_buffers(1).and_then(|_| node.map(0)).map(|buffer| measure(&[buffer]));
+    node.request_buffers(BUFFERS)?; // what was refused is somebody else's, and not ours to free
+    let result = node.map(0).map(|buffer| measure(&[buffer]));
     if let Err(error) = node.request_buffers(0) {
         tracing::debug!(%error, "Camera buffers were not freed in order.");
     }
@@ -252,7 +268,25 @@ fn newer_is_lent(older_good: bool, newer_good: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_driver_that_promises_frames_and_gives_none_times_out() {
+        let promises = Cell::new(0);
+        let wait = || {
+            promises.set(promises.get() + 1);
+            let enough = promises.get() > 3;
+            if enough { Err(Fault::Driver("it waits for ever")) } else { Ok(PollFlags::IN) }
+        };
+        let nothing = || Ok(None::<()>);
+        assert!(matches!(first(Instant::now(), wait, nothing), Err(Fault::TimedOut)));
+        assert_eq!(promises.get(), 1);
+        assert!(first(Instant::now(), || Ok(PollFlags::IN), || Ok(Some(()))).is_ok());
+        let broken = first(Instant::now(), || Ok(PollFlags::ERR), nothing);
+        assert!(matches!(broken, Err(Fault::Driver(_))));
+    }
 
     #[test]
     fn the_newest_good_frame_is_lent_and_a_bad_one_only_for_want_of_better() {

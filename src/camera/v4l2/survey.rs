@@ -148,12 +148,16 @@ fn asked(node: &VideoNode, all: &[VideoNode], open: &Node, probe: Probe) -> Came
         Ok(offer) => (offer, None),
         Err(fault) => (Offer::default(), Some(device::refusal(&node.path, &fault).to_string())),
     };
+    let listed = controls::list(open).unwrap_or_default(); // a driver that fails here may still stream
+    if let Some(remark) = listed.remark() {
+        tracing::warn!(device = %node.path.display(), "Camera's settings: {remark}.");
+    }
     let suggestion = suggest(&offer);
     let unread = || suggestion.is_none().then(|| UNREAD.to_owned());
     Camera {
         write: name::best(node, all, &probe.card, &probe.bus_info),
         trouble: refused.or_else(unread),
-        controls: controls::list(open).unwrap_or_default(), // a driver that fails here may still stream
+        controls: listed.controls,
         reading: stream::reading(open).ok().map(Speed::from),
         formats: offer.formats,
         suggestion,

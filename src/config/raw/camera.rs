@@ -15,7 +15,8 @@ use crate::config::units::{Pixels, Speed, Time, UsbId};
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["v4l2"]}, {"required": ["files"]}, {"required": ["scene"]}, {"required": ["exec"]}]))]
 pub(crate) struct Camera {
-    /// A V4L2 capture device: USB webcam, capture card, sensor with a kernel driver.
+    /// A V4L2 capture device: USB webcam, capture card, sensor with a kernel driver. Without a name the first
+    /// that streams pictures, USB cameras before others: for the only V4L2 camera.
     pub(crate) v4l2: Option<V4l2>,
     /// Recorded frames.
     pub(crate) files: Option<Files>,
@@ -47,7 +48,8 @@ pub(crate) struct Camera {
 }
 
 /// A V4L2 capture device and what to ask of it. Which one: by `device`, or by all the marks that are given;
-/// `vedette devices` shows what to write. Without either the first that gives pictures, for one camera only.
+/// `vedette devices` shows what to write. Without either the first that gives pictures, USB
+/// cameras before others: for the only V4L2 camera of a configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("not" = {"anyOf": [{"required": ["device", "serial"]}, {"required": ["device", "usb"]}, {"required": ["device", "card"]}, {"required": ["device", "port"]}]}))]

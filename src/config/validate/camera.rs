@@ -69,15 +69,19 @@ impl Check<'_> {
         }))
     }
 
-    /// Two cameras that are each the first one would be one camera.
-    pub(super) fn one_may_be_the_first(&mut self, cameras: &[capture::Settings], table: &Path) {
-        let first = |c: &&capture::Settings| match &c.source {
-            Source::V4l2(v4l2) => v4l2.device == Named::First,
-            _ => false,
+    /// Beside another V4L2 camera, the first that is found may be that other one.
+    pub(super) fn the_first_must_be_alone(&mut self, cameras: &[capture::Settings], table: &Path) {
+        let v4l2 = |c: &capture::Settings| match &c.source {
+            Source::V4l2(v4l2) => Some((c.profile.camera.clone(), v4l2.device == Named::First)),
+            _ => None,
         };
-        for second in cameras.iter().filter(first).skip(1) {
-            let what = "a second V4L2 camera without a name: each would be the first that is found";
-            self.error(&table.key(&second.profile.camera).key("v4l2"), what, NAMES);
+        let all: Vec<_> = cameras.iter().filter_map(v4l2).collect();
+        if all.len() < 2 {
+            return;
+        }
+        for (camera, _) in all.iter().filter(|(_, is_first)| *is_first) {
+            let what = "a V4L2 camera without a name beside another: the first that is found may be either";
+            self.error(&table.key(camera).key("v4l2"), what, NAMES);
         }
     }
 

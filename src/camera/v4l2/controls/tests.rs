@@ -1,5 +1,3 @@
-use std::cell::RefCell;
-
 use rustix::io::Errno;
 
 use super::*;
@@ -228,4 +226,38 @@ fn what_the_driver_says_of_a_control_becomes_its_kind_and_flags() {
     assert_eq!(Kind::Number.plain(-3), -3);
     let text = sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_STRING;
     assert_eq!(Control::of(&Description { kind: text, ..d }).kind, Kind::Other);
+}
+
+#[test]
+fn what_a_driver_told_of_its_controls_before_it_failed_is_kept_and_the_rest_is_told_as_missing() {
+    let broken = || Fault::Call { call: "VIDIOC_QUERY_EXT_CTRL", error: Errno::IO.into() };
+    let mut name = [0; 32];
+    name[..5].copy_from_slice(b"Gain\0");
+    let kind = sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER;
+    let d = |id| {
+        let (minimum, maximum) = (0, 9);
+        Description { id, kind, name, minimum, maximum, step: 1, default: 0, flags: 0 }
+    };
+    let fails_after =
+        |last| walk(|id| if id < last { Ok(Some(d(id + 1))) } else { Err(broken()) }, Control::of);
+    let list = fails_after(2).unwrap();
+    assert_eq!(list.controls.len(), 2);
+    let remark = list.remark().unwrap();
+    assert!(remark.starts_with("the camera broke off telling its controls (VIDIOC_"), "{remark}");
+    assert!(remark.ends_with("those after `gain` are not known"), "{remark}");
+    assert!(fails_after(0).is_err(), "the first");
+    let whole = walk(|id| Ok((id < 3).then(|| d(id + 1))), Control::of).unwrap();
+    assert_eq!((whole.controls.len(), whole.remark()), (3, None));
+}
+
+#[test]
+fn a_menu_entry_that_the_driver_fails_to_tell_is_left_out() {
+    let menu = control(1, "auto_exposure", Kind::Menu, 0, 3);
+    let told = |n| match n {
+        0 => Ok(None),
+        1 => Err(Fault::Call { call: "VIDIOC_QUERYMENU", error: Errno::IO.into() }),
+        _ => Ok(Some(format!("mode {n}"))),
+    };
+    let labels: Vec<_> = entries(&menu, told).into_iter().map(|e| e.label).collect();
+    assert_eq!(labels, ["mode 2", "mode 3"]);
 }

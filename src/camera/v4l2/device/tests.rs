@@ -56,7 +56,7 @@ fn planes_apart_in_memory_are_refused_with_the_format_to_set_instead() {
 }
 
 fn answer(fourcc: &[u8; 4], width: u32, height: u32, stride: u32) -> PixFormat {
-    PixFormat { code: code(fourcc), width, height, stride, memory_planes: 1 }
+    PixFormat { code: code(fourcc), width, height, stride, memory_planes: 1, field: 1 }
 }
 
 fn shape(got: PixFormat, format: PixelFormat) -> Result<Geometry, String> {
@@ -102,6 +102,20 @@ fn impossible_answers_are_refused() {
     assert!(shape(answer(b"GREY", 641, 481, 0), PixelFormat::Grey).is_ok(), "no colour to share");
     let apart = PixFormat { memory_planes: 2, ..answer(b"NV12", 640, 480, 0) };
     assert!(shape(apart, PixelFormat::Nv12).unwrap_err().contains("2 pieces of memory"));
+}
+
+#[test]
+fn buffers_that_hold_half_pictures_are_refused() {
+    let field =
+        |field| shape(PixFormat { field, ..answer(b"YUYV", 720, 576, 0) }, PixelFormat::Yuyv);
+    // any, none, interlaced, and interlaced with the top or the bottom row first
+    for whole in [0, 1, 4, 8, 9] {
+        assert!(field(whole).is_ok(), "{whole}");
+    }
+    for half in [2, 3, 5, 6, 7, 10, u32::MAX] {
+        let error = field(half).unwrap_err();
+        assert!(error.contains(&format!("half pictures (field order {half})")), "{error}");
+    }
 }
 
 /// A device that answers each code as the script has it; what it was asked comes back too.

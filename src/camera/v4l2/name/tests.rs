@@ -71,6 +71,7 @@ impl Tree {
             card: p.label.into(),
             bus_info,
             captures: p.captures,
+            streams: p.captures,
         };
         self.probes.push((dev.join(&name), Some(probe)));
     }
@@ -347,6 +348,7 @@ fn only_a_number_is_a_bare_name() {
 #[test]
 fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
     let (path, none) = (Path::new("/dev/video0"), || None);
+    let named = Named::Path(path.into());
     let front = Identity {
         card: "HD Webcam".into(),
         bus_info: "usb-1".into(),
@@ -355,8 +357,8 @@ fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
     };
     let memory = Memory::default();
     let clone = memory.clone();
-    assert!(memory.same(path, front.clone(), none).is_ok());
-    assert!(clone.same(path, front.clone(), none).is_ok(), "the same again");
+    assert!(memory.same(&named, path, front.clone(), none).is_ok());
+    assert!(clone.same(&named, path, front.clone(), none).is_ok(), "the same again");
     let others = [
         Identity { card: "Doorbell".into(), ..front.clone() },
         Identity { serial: Some("B2".into()), ..front.clone() },
@@ -364,7 +366,7 @@ fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
         Identity { usb: None, ..front.clone() },
     ];
     for other in others {
-        let error = clone.same(path, other.clone(), none).unwrap_err();
+        let error = clone.same(&named, path, other.clone(), none).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, OpenError::Unsupported(_)), "{text}");
         assert!(text.starts_with(
@@ -372,8 +374,20 @@ fn another_camera_under_the_same_number_is_not_taken_within_one_run() {
         ));
         assert!(text.contains("`vedette devices`"), "{text}");
     }
-    assert!(memory.same(path, front, none).is_ok(), "the first one is welcome again");
+    assert!(
+        memory.same(&named, path, front.clone(), none).is_ok(),
+        "the first one is welcome again"
+    );
     assert_eq!(memory, Memory::default(), "no difference between configurations");
+
+    let (memory, second) = (Memory::default(), Path::new("/dev/video4"));
+    let unasked = || panic!("its number does not name it, and is not warned of");
+    assert!(memory.same(&Named::First, path, front.clone(), unasked).is_ok());
+    assert!(memory.same(&Named::First, second, front.clone(), none).is_ok(), "another number");
+    let other = Identity { card: "Doorbell".into(), ..front };
+    let error = memory.same(&Named::First, path, other, none).unwrap_err().to_string();
+    assert!(error.starts_with("the first camera (/dev/video0) is another camera now: it was"));
+    assert!(error.ends_with("a restart takes the present one"), "{error}");
 }
 
 #[test]
@@ -388,4 +402,16 @@ fn without_a_name_the_first_that_gives_pictures_is_meant() {
     tree.unplug(2);
     let error = tree.first().unwrap_err();
     assert!(matches!(&error, OpenError::NotFound(t) if t.contains("plugged in")), "{error}");
+}
+
+#[test]
+fn the_first_is_one_that_streams_and_one_of_usb_before_a_boards_own() {
+    let isp = Plugged { node: 0, usb: None, place: "platform/isp", ..CAM };
+    let mut tree = Tree::new(&[isp, Plugged { node: 1, ..CAM }, OTHER]);
+    assert_eq!(tree.first().unwrap(), "video1");
+    tree.probes[1].1.as_mut().unwrap().streams = false;
+    assert_eq!(tree.first().unwrap(), "video2");
+    tree.unplug(1);
+    tree.unplug(2);
+    assert_eq!(tree.first().unwrap(), "video0");
 }

@@ -22,6 +22,8 @@ pub(in crate::camera::v4l2) struct PixFormat {
     pub(in crate::camera::v4l2) stride: u32,
     /// Pieces of memory that a frame lies in; 1 in a question.
     pub(in crate::camera::v4l2) memory_planes: u8,
+    /// `V4L2_FIELD_*`: which rows a buffer holds, and in which order.
+    pub(in crate::camera::v4l2) field: u32,
 }
 
 /// An entry of VIDIOC_ENUM_FMT.
@@ -151,7 +153,7 @@ impl Node {
             pix.height = want.height;
             pix.pixelformat = want.code.0;
             pix.num_planes = want.memory_planes;
-            pix.field = sys::v4l2_field_V4L2_FIELD_NONE;
+            pix.field = want.field;
             f.fmt.pix_mp = pix;
         } else {
             let mut pix = single(&f);
@@ -159,7 +161,7 @@ impl Node {
             pix.height = want.height;
             pix.pixelformat = want.code.0;
             pix.bytesperline = want.stride;
-            pix.field = sys::v4l2_field_V4L2_FIELD_NONE;
+            pix.field = want.field;
             f.fmt.pix = pix;
         }
         self.ioctl("VIDIOC_S_FMT", vidioc::VIDIOC_S_FMT, &mut f)?;
@@ -178,6 +180,7 @@ impl Node {
                 height: pix.height,
                 stride,
                 memory_planes: pix.num_planes,
+                field: pix.field,
             }
         } else {
             let pix = single(f);
@@ -187,6 +190,7 @@ impl Node {
                 height: pix.height,
                 stride: pix.bytesperline,
                 memory_planes: 1,
+                field: pix.field,
             }
         }
     }
