@@ -44,7 +44,6 @@ pub(super) fn changes(old: &Config, new: &Config) -> Changes {
     }
 }
 
-<<<<<<< HEAD
 /// Keys that cannot be read just now (a file that is being renewed) do not take away those in use for the
 /// same bucket.
 fn keep_keys(old: &DestinationSettings, new: &mut DestinationSettings) {
@@ -55,7 +54,9 @@ fn keep_keys(old: &DestinationSettings, new: &mut DestinationSettings) {
         new.access_key.clone_from(&old.access_key);
         new.secret_key = old.secret_key.clone();
         new.session_token.clone_from(&old.session_token);
-=======
+    }
+}
+
 /// What a camera that is named by its number, or not at all, was found to be holds over a reload: otherwise any
 /// other setting of it that changes would let another camera take its place.
 fn hand_over_memory(old: &[Settings], new: &mut [Settings]) {
@@ -67,7 +68,6 @@ fn hand_over_memory(old: &[Settings], new: &mut [Settings]) {
         {
             now.memory = before.memory.clone();
         }
->>>>>>> 231388d819ff558f16b339e9a9806dc3e281e7b2
     }
 }
 
@@ -80,11 +80,8 @@ impl Agent {
     }
 
     async fn apply(&mut self, mut new: Config) {
-<<<<<<< HEAD
         keep_keys(&self.config.upload.destination, &mut new.upload.destination);
-=======
         hand_over_memory(&self.config.cameras, &mut new.cameras);
->>>>>>> 231388d819ff558f16b339e9a9806dc3e281e7b2
         let changes = changes(&self.config, &new);
         info!(
             stopped = ?changes.stop,
