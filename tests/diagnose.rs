@@ -9,6 +9,8 @@
 
 #[path = "support/device.rs"]
 mod device;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/seaweed.rs"]
 mod seaweed;
 
@@ -48,10 +50,7 @@ const SECRETS: [&str; 15] = [
 const MACHINE: &str = "hush-hostname";
 
 fn program(dir: &Path, name: &str, script: &str) {
-    fs::create_dir_all(dir.join("bin")).unwrap();
-    let path = dir.join("bin").join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&dir.join("bin").join(name), &format!("#!/bin/sh\n{script}\n"));
 }
 
 fn plant(dir: &Path) {

@@ -13,6 +13,8 @@
 mod device;
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
+#[path = "support/program.rs"]
+mod program;
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 #[path = "support/scripted_http.rs"]
 mod scripted_http;
@@ -164,15 +166,13 @@ fn text(bytes: &[u8]) -> String {
 /// A `systemctl` that knows one unit. Its user is whoever runs the test, unless it says otherwise.
 fn systemctl(dir: &Path, shown: &str, cat: &str) {
     let user = text(&Command::new("id").arg("-un").output().unwrap().stdout);
-    fs::create_dir_all(dir.join("bin")).unwrap();
     fs::write(dir.join("unit.show"), format!("{shown}User={user}")).unwrap();
     fs::write(dir.join("unit.cat"), cat).unwrap();
     let script = format!(
         "#!/bin/sh\ncase $1 in show) cat {0}/unit.show;; cat) cat {0}/unit.cat;; esac\n",
         dir.display()
     );
-    fs::write(dir.join("bin/systemctl"), script).unwrap();
-    mode(&dir.join("bin/systemctl"), 0o755);
+    program::script(&dir.join("bin/systemctl"), &script);
 }
 
 fn mode(path: &Path, mode: u32) {

@@ -5,6 +5,8 @@
 
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/program.rs"]
+mod program;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -172,12 +174,12 @@ fn as_another(path: &Path) -> Output {
     let mut command = vedette(&arguments);
     if rustix::process::geteuid().is_root() {
         // The program may stand where nobody else may go, below /root for example.
-        let program = path.with_file_name("vedette");
-        fs::copy(command.get_program(), &program).unwrap();
+        let copy = path.with_file_name("vedette");
+        program::install(Path::new(command.get_program()), &copy);
         let same =
             |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
         let environment: Vec<_> = command.get_envs().filter_map(same).collect();
-        command = std::process::Command::new(program);
+        command = std::process::Command::new(copy);
         command.args(arguments).envs(environment).uid(65534).gid(65534);
     } else {
         let mode = fs::metadata(path).unwrap().permissions().mode();

@@ -344,8 +344,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let start = |text: &str| {
             let file = dir.path().join("cam");
-            std::fs::write(&file, text).unwrap();
-            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+            // By another process: while this one has it open for writing, a child that another thread starts
+            // holds it open too, and the answer would be "text file busy".
+            let write = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"";
+            let made = Command::new("sh").args(["-c", write, "sh", text]).arg(&file).status();
+            assert!(made.unwrap().success());
             Child::start(&[file.to_str().unwrap().to_owned()]).unwrap_err().to_string()
         };
         assert!(start("no shebang").contains("no program for this machine"));
