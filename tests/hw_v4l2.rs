@@ -14,7 +14,7 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -126,15 +126,13 @@ fn control(rig: &Rig, assignment: &str) {
     v4l2_ctl(&node(rig), ["-c", assignment]);
 }
 
-/// Writes `frames` to the device over and over, ten a second, until told to stop.
-fn feed(device: PathBuf, frames: Vec<Vec<u8>>, stop: Arc<AtomicBool>) -> JoinHandle<()> {
+/// Writes `frames` to the device over and over, ten a second, until the other end of `stop` is gone.
+fn feed(device: PathBuf, frames: Vec<Vec<u8>>, stop: Receiver<()>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut writer = OpenOptions::new().write(true).open(device).unwrap();
         for frame in frames.iter().cycle() {
             writer.write_all(frame).unwrap();
-            #[allow(clippy::disallowed_methods, reason = "this is the camera, which paces itself")]
-            std::thread::sleep(Duration::from_millis(100));
-            if stop.load(Ordering::Relaxed) {
+            if stop.recv_timeout(Duration::from_millis(100)) != Err(RecvTimeoutError::Timeout) {
                 break;
             }
         }
@@ -469,8 +467,8 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
     let cut = good[..200].to_vec();
     let frames =
         vec![good.clone(), b"\xff\xd8\xff\xd9".to_vec(), vec![7; 5_000], unended.clone(), cut];
-    let stop = Arc::new(AtomicBool::new(false));
-    let feeder = feed(device.clone(), frames, Arc::clone(&stop));
+    let (stop, stopped) = mpsc::sync_channel(0);
+    let feeder = feed(device.clone(), frames, stopped);
     let settings = V4l2Settings::node(device);
     let mut camera = open_within_patience(&settings);
     let geometry = camera.geometry();
@@ -493,7 +491,7 @@ fn hw_mjpeg_is_lent_byte_for_byte_and_rubbish_is_skipped() {
         }
     }
     eprintln!("{pictures} pictures, {without_end} without an end, skipped {skipped:?}");
-    stop.store(true, Ordering::Relaxed);
+    drop(stop);
     feeder.join().unwrap();
     let silence = loop {
         match camera.next_frame(Duration::from_millis(500)) {

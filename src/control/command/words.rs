@@ -86,10 +86,10 @@ mod tests {
     fn serdes_own_words_are_kept_and_the_inputs_cut() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[allow(dead_code)]
         struct One {
             a: u8,
         }
+        assert_eq!(serde_json::from_str::<One>("{\"a\":1}").unwrap().a, 1);
         let name = format!("\\u001b, expected {}", "x".repeat(500));
         let error = serde_json::from_str::<One>(&format!("{{\"{name}\":1}}")).unwrap_err();
         let words = serde_words(&error);

@@ -1,5 +1,9 @@
 use rustix::io::Errno;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::setting::{find, settle, unknown};
 use super::*;
 
 fn control(id: u32, name: &str, kind: Kind, minimum: i64, maximum: i64) -> Control {

@@ -3,6 +3,7 @@ use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
 
+use super::memory::Identity;
 use super::*;
 
 /// A tree as sysfs and udev make it.
