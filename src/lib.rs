@@ -1,6 +1,6 @@
 //! Vedette, the sensor agent on a smart camera.
 //!
-//! Reading order: [`frame`], [`clock`], [`contract`], [`account`] are the words everyone shares;
+//! Reading order: [`frame`], [`clock`], [`place`], [`contract`], [`account`] are the words everyone shares;
 //! `camera` lends frames, `capture` runs a camera's thread, `firstpass` decides, `still` makes the
 //! picture, `spool` holds it, `grant` signs for it, `upload` sends it. Beside that way lies the other one:
 //! `mqtt` brings commands and tells outcomes, `control` takes them through their life and serves the
@@ -27,6 +27,7 @@ pub mod health;
 pub mod identity;
 pub mod log;
 pub mod mqtt;
+pub mod place;
 pub mod spool;
 pub mod status;
 pub mod still;

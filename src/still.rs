@@ -48,6 +48,8 @@ pub struct Profile {
     pub device: String,
     /// Key template, device fields filled in.
     pub key_template: String,
+    /// Where the device stands.
+    pub place: Arc<crate::place::Place>,
     /// Metadata that every picture carries: site, labels, agent version.
     pub meta: std::collections::BTreeMap<String, String>,
 }

@@ -180,6 +180,7 @@ fn settings(plan: &Plan) -> Settings {
         masks: Vec::new(),
         device: "porch-1".into(),
         key_template: DEFAULT_TEMPLATE.into(),
+        place: Arc::default(),
         meta: [].into(),
     };
     Settings {

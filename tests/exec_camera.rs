@@ -482,6 +482,7 @@ fn rig(settings: ExecSettings) -> Rig {
         masks: Vec::new(),
         device: "porch-1".into(),
         key_template: DEFAULT_TEMPLATE.into(),
+        place: Arc::default(),
         meta: [].into(),
     };
     let settings = Settings {

@@ -39,6 +39,7 @@ fn profile() -> Profile {
         masks: Vec::new(),
         device: "porch-1".into(),
         key_template: template,
+        place: Arc::default(),
         meta: meta.map(|(name, value)| (name.into(), value.into())).into(),
     }
 }

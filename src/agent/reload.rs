@@ -170,6 +170,7 @@ mod tests {
                 masks: Vec::new(),
                 device: "gate-1".into(),
                 key_template: "k".into(),
+                place: Arc::default(),
                 meta: [].into(),
             }),
         }

@@ -88,6 +88,7 @@ fn plain(device: Named) -> Settings {
             masks: Vec::new(),
             device: "snap".into(),
             key_template: DEFAULT_TEMPLATE.into(),
+            place: Arc::default(),
             meta: [].into(),
         }),
     }

@@ -65,6 +65,12 @@ pub(crate) struct Device {
     pub(crate) tenant: Option<String>,
     /// PEM file with the device's certificate, whose CN is the device id.
     pub(crate) certificate: Option<PathBuf>,
+    /// Where it stands on Earth: in every picture's Exif, and where schedules take sunrise from. Default: not
+    /// told.
+    pub(crate) location: Option<Location>,
+    /// Its time zone, a name such as `Europe/Berlin`: what burnt-in times and schedules go by. Default: the
+    /// system's. Keys and metadata are in UTC whatever this says.
+    pub(crate) time_zone: Option<String>,
     /// Labels that every picture carries in its metadata; `{label:NAME}` in the key template.
     #[schemars(extend(
         "maxProperties" = 16,
@@ -72,6 +78,21 @@ pub(crate) struct Device {
         "additionalProperties" = {"type": "string", "format": "word", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
     ))]
     pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// Coordinates, WGS 84.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Location {
+    /// Degrees, north positive.
+    #[schemars(range(min = -90.0, max = 90.0))]
+    pub(crate) latitude: f64,
+    /// Degrees, east positive.
+    #[schemars(range(min = -180.0, max = 180.0))]
+    pub(crate) longitude: f64,
+    /// Metres above sea level.
+    #[schemars(range(min = -1000.0, max = 10000.0))]
+    pub(crate) altitude: Option<f64>,
 }
 
 /// Where pictures go; exactly one of `s3` and `dir`.

@@ -10,6 +10,7 @@ mod mqtt;
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -23,6 +24,7 @@ use super::source::Sources;
 use super::{Config, Context, LogSettings, cost, raw, salvage, shape, units};
 use crate::contract::key::{DEFAULT_TEMPLATE, KeyTemplate};
 use crate::identity::{self, Identity};
+use crate::place::{Location, Place};
 use crate::{capture, spool, upload};
 
 /// Most times that a part is left out because another one was.
@@ -203,6 +205,7 @@ impl Check<'_> {
         let shared = Shared {
             device: identity.device.clone(),
             key_template: template.unwrap_or_default(),
+            place: self.place(&device, &root.key("device")),
             meta: metadata(&device),
         };
         let mqtt = tables.mqtt.and_then(|m| self.mqtt(m, &identity.device, &root.key("mqtt")));
@@ -233,6 +236,24 @@ impl Check<'_> {
             files: self.sources.files().iter().map(|f| f.path.clone()).collect(),
             notes: Vec::new(), // the caller knows them
         })
+    }
+
+    fn place(&mut self, device: &raw::Device, table: &Path) -> Arc<Place> {
+        let location = device.location.map(|l| Location {
+            latitude: l.latitude,
+            longitude: l.longitude,
+            altitude: l.altitude,
+        });
+        let zone = Place::zone(device.time_zone.as_deref()).unwrap_or_else(|_| {
+            let what = format!(
+                "there is no time zone `{}`",
+                device.time_zone.as_deref().unwrap_or_default()
+            );
+            let help = "write a name of the IANA list, such as `Europe/Berlin` or `UTC`";
+            self.error(&table.key("time_zone"), what, help);
+            Place::default().zone
+        });
+        Arc::new(Place { location, zone })
     }
 
     /// The control socket and the trigger socket.
@@ -296,6 +317,7 @@ impl Check<'_> {
 struct Shared {
     device: String,
     key_template: String,
+    place: Arc<Place>,
     meta: BTreeMap<String, String>,
 }
 

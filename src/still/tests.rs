@@ -29,6 +29,7 @@ pub(super) fn candidate(
             masks,
             device: "porch-1".into(),
             key_template: DEFAULT_TEMPLATE.into(),
+            place: Arc::default(),
             meta: BTreeMap::from([("site".into(), "home".into())]),
         }),
         seen: Some(Observation {

@@ -41,6 +41,7 @@ impl Check<'_> {
                 masks: camera.mask.iter().map(|m| polygon(&m.points)).collect(),
                 device: shared.device.clone(),
                 key_template: shared.key_template.clone(),
+                place: shared.place.clone(),
                 meta: shared.meta.clone(),
             }),
         })
