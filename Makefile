@@ -59,7 +59,7 @@ deb-check: ## lintian, and the package installed, upgraded, removed and purged i
 	@cargo build --locked --bin vedette
 	@packages/check --binary "$${CARGO_TARGET_DIR:-target}/debug/vedette"
 
-deb-repro: ## the package built twice, in two places: the same bytes? ARCH=arm64, armhf are the others
+deb-repro: ## the package built twice, in two places: the same bytes? ARCH="arm64 armhf" are others
 	@tools/setup packages
 	@packages/repro $(ARCH)
 
