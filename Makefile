@@ -59,9 +59,9 @@ deb-check: ## lintian, and the package installed, upgraded, removed and purged i
 	@cargo build --locked --bin vedette
 	@packages/check --binary "$${CARGO_TARGET_DIR:-target}/debug/vedette"
 
-deb-repro: ## the package built twice, in two places: the same bytes?
+deb-repro: ## the package built twice, in two places: the same bytes? ARCH="arm64 armhf" are others
 	@tools/setup packages
-	@packages/repro
+	@packages/repro $(ARCH)
 
 device: ## a whole camera device in a virtual machine, each scenario; DEVICE="powercut --times 10" is a choice
 	@tools/setup device
