@@ -96,3 +96,82 @@ pub fn key_template(bytes: &[u8]) {
     }
 }
 
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const TARGETS: [(&str, fn(&[u8])); 5] = [
+        ("jpeg_dc", jpeg_dc),
+        ("normal_form", normal_form),
+        ("trailer", trailer),
+        ("answer", answer),
+        ("key_template", key_template),
+    ];
+
+    fn files(folder: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
+    /// Multiplication and shift: enough for mutations, and without a crate.
+    struct Seeded(u64);
+
+    impl Seeded {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((self.0 >> 33) as usize) % n
+        }
+    }
+
+    fn mutated(seed: &[u8], random: &mut Seeded) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=random.below(6) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes[at] ^= 1 << random.below(8),
+                2 => bytes.insert(at, random.below(256) as u8),
+                _ => bytes[at] = random.below(256) as u8,
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn kept_inputs_and_mutations_of_them_hold() {
+        let pictures = files("../tests/fixtures/jpeg");
+        for (name, check) in TARGETS {
+            let mut inputs = files(&format!("corpus/{name}"));
+            assert!(!inputs.is_empty(), "{name} has no kept inputs");
+            if matches!(name, "jpeg_dc" | "normal_form") {
+                inputs.extend(pictures.iter().cloned());
+            }
+            inputs.iter().for_each(|input| check(input));
+            let mut random = Seeded(1);
+            for _ in 0..2000 {
+                let seed = &inputs[random.below(inputs.len())];
+                check(&mutated(seed, &mut random));
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_is_tried_here() {
+        let manifest = include_str!("../Cargo.toml");
+        let named: Vec<_> = manifest
+            .lines()
+            .filter_map(|line| line.strip_prefix("path = \"targets/"))
+            .map(|rest| rest.trim_end_matches(".rs\""))
+            .collect();
+        assert_eq!(named, TARGETS.map(|(name, _)| name));
+    }
+}
