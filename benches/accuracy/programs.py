@@ -1,0 +1,251 @@
+"""The programs that are compared, each with the settings it is swept over.
+
+Each takes clips and gives, for each of its settings, the boxes of each frame of each clip.
+"""
+
+import glob
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import cv2
+import numpy
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+from frames import Camera, jpegs  # noqa: E402
+
+
+def clip_frames(path, about):
+    capture = cv2.VideoCapture(path)
+    return jpegs(path, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+
+# --- Vedette -----------------------------------------------------------------------------------------
+
+VEDETTE_CONF = """
+[device]
+id = "accuracy"
+[camera.clip.files]
+path = "{clip}"
+[camera.clip.motion]
+{settings}
+[destination.dir]
+path = "{dir}/store"
+"""
+VEDETTE_SWEEP = [
+    {"threshold": threshold, "min_area": area}
+    for threshold in (3, 5, 7, 10, 14, 20, 30, 45)
+    for area in (0.0006, 0.001, 0.002, 0.004)
+]
+VEDETTE_DEFAULT = {"threshold": 10, "min_area": 0.001}
+
+
+def toml(settings):
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+
+
+def vedette(binary, path, settings=None):
+    """Boxes, and its own events, of `vedette analyze`; by its defaults where no settings are told."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [binary, "analyze", "--json", path]
+        if settings is not None:
+            conf = os.path.join(folder, "vedette.toml")
+            with open(conf, "w") as file:
+                file.write(VEDETTE_CONF.format(clip=os.path.abspath(path), dir=folder, settings=toml(settings)))
+            command += ["--config", conf, "--camera", "clip"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    boxes, own, light = [], {}, []
+    for line in map(json.loads, done.stdout.splitlines()):
+        if "summary" in line:
+            continue
+        boxes.append(line["boxes"])
+        light.append(line["light_change"])
+        if line["event"] and line["motion"]:
+            own.setdefault(line["event"], [line["t"], line["t"]])[1] = line["t"]
+    return {"boxes": boxes, "events": list(own.values()), "light": light}
+
+
+def run_vedette(binary, clips, full=True):
+    """{settings' name: {clip: found}}, the default first."""
+    told = {"default": {c["clip"]: vedette(binary, c["path"]) for c in clips}}
+    for settings in VEDETTE_SWEEP if full else ():
+        name = f"threshold {settings['threshold']}, min_area {settings['min_area']}"
+        told[name] = {c["clip"]: vedette(binary, c["path"], settings) for c in clips}
+    return told
+
+
+# --- OpenCV ------------------------------------------------------------------------------------------
+
+OPENCV_VAR = (6, 10, 16, 25, 40, 65, 100, 160)
+OPENCV_RATE = (-1, 0.002, 0.01)
+# Smallest blob, as a share of the picture, beside that of Vedette's sweep.
+OPENCV_AREA = (0.0006, 0.001, 0.002, 0.004)
+
+
+def opencv(frames, reduced, variance, rate):
+    """Blobs (x, y, w, h, share of the picture) of each frame; `reduced` is 8 or 4."""
+    read = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4}[reduced]
+    model = cv2.createBackgroundSubtractorMOG2(varThreshold=variance, detectShadows=False)
+    found = []
+    for frame in frames:
+        mask = model.apply(cv2.imdecode(numpy.frombuffer(frame, numpy.uint8), read), learningRate=rate)
+        if reduced == 4:
+            # What everybody does at this size: specks away, holes closed.
+            mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, numpy.ones((3, 3), numpy.uint8))
+            mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, numpy.ones((5, 5), numpy.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        found.append([[*(int(v) * reduced for v in s[:4]), int(s[4]) / mask.size] for s in stats[1:count]])
+    return found
+
+
+def run_opencv(clips, reduced, full=True):
+    """Its default: MOG2's own threshold (16) and rate, blobs from Vedette's default share on."""
+    cv2.setNumThreads(1)
+    told = {}
+    sweep = itertools.product(OPENCV_VAR, OPENCV_RATE) if full else [(16, -1)]
+    frames = {c["clip"]: clip_frames(c["path"], c) for c in clips}
+    for variance, rate in sweep:
+        raw = {name: opencv(f, reduced, variance, rate) for name, f in frames.items()}
+        for area in OPENCV_AREA:
+            name = f"varThreshold {variance}, rate {rate}, area {area}"
+            if (variance, rate, area) == (16, -1, 0.001):
+                name = "default"
+            least = max(area, 2.5 * 64 / (640 * 480))
+            told[name] = {
+                clip: {"boxes": [[b[:4] for b in frame if b[4] >= least] for frame in found]}
+                for clip, found in raw.items()
+            }
+    return told
+
+
+# --- motion ------------------------------------------------------------------------------------------
+
+# Pictures only to learn of each frame what it saw: changed pixels (%D), its box (%K %L %i %J).
+MOTION_CONF = """
+daemon off
+setup_mode off
+log_level 6
+log_file {dir}/motion.log
+target_dir {dir}
+netcam_url http://127.0.0.1:{port}/camera
+netcam_keepalive off
+width {width}
+height {height}
+framerate {fps}
+threshold {threshold}
+noise_tune {tune}
+despeckle_filter EedDl
+minimum_motion_frames 1
+event_gap 5
+pre_capture 0
+post_capture 0
+picture_output on
+picture_output_motion on
+picture_quality 90
+picture_filename p-%s-%q-%D-%K-%L-%i-%J
+movie_output off
+snapshot_interval 0
+text_left
+text_right
+stream_port 0
+webcontrol_port 0
+"""
+# (noise_tune, threshold it ran with, thresholds by which its frames are judged). Without tuning, the threshold
+# has no part in what motion learns: one run serves all.
+MOTION_RUNS = [
+    ("off", 100, (100, 200, 400, 700, 1500, 3000, 6000, 12000)),
+    ("on", 300, (300, 600)),
+    ("on", 1500, (1500,)),
+    ("on", 4000, (4000, 8000)),
+]
+NAMED = re.compile(r"p-(\d+)-(\d+)-(\d+)-(-?\d+)-(-?\d+)-(\d+)-(\d+)m?\.jpg$")
+
+
+class Motion:
+    """One motion at one clip, in the clip's own time."""
+
+    def __init__(self, clip, tune, threshold):
+        self.clip, self.folder = clip, tempfile.TemporaryDirectory(dir="/dev/shm")
+        self.frames = clip_frames(clip["path"], clip)
+        self.camera = Camera(self.frames, clip["fps"])
+        conf = os.path.join(self.folder.name, "motion.conf")
+        width, height = clip["size"]
+        with open(conf, "w") as file:
+            file.write(MOTION_CONF.format(
+                dir=self.folder.name, port=self.camera.port, width=width, height=height, fps=clip["fps"],
+                threshold=threshold, tune=tune,
+            ))  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.child = subprocess.Popen(["motion", "-n", "-c", conf], **quiet)
+        self.until = time.monotonic() + 60 + len(self.frames) / clip["fps"]
+
+    def ended(self):
+        return self.camera.done.is_set() or time.monotonic() > self.until
+
+    def result(self):
+        """Per frame: (changed pixels, boxes)."""
+        served = self.camera.done.is_set()
+        self.child.send_signal(signal.SIGTERM)
+        self.child.wait(30)
+        if not served:
+            with open(os.path.join(self.folder.name, "motion.log")) as file:
+                raise SystemExit(f"motion took {self.camera.sent} of {len(self.frames)}: {file.read()[-1500:]}")
+        reduced = [
+            cv2.imdecode(numpy.frombuffer(f, numpy.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
+            for f in self.frames
+        ]
+        told = [(0, [])] * len(self.frames)
+        shots = sorted(p for p in glob.glob(self.folder.name + "/p-*.jpg") if not p.endswith("m.jpg"))
+        for path in shots:
+            n = self.which(path, reduced)
+            changed, cx, cy, w, h = (int(v) for v in NAMED.search(path).groups()[2:])
+            boxes = blobs(path[:-4] + "m.jpg") or [[cx - w // 2, cy - h // 2, w, h]]
+            if changed >= told[n][0]:
+                told[n] = (changed, boxes)
+        self.folder.cleanup()
+        return told
+
+    def which(self, path, reduced):
+        """The frame that motion saved: the one with the same noise."""
+        saved = cv2.imread(path, cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
+        told = NAMED.search(path)
+        about = int((int(told[1]) - self.camera.began) * self.clip["fps"]) + int(told[2])
+        near = range(max(about - 15, 0), min(about + 16, len(reduced)))
+        return min(near or range(len(reduced)), key=lambda n: int(numpy.abs(reduced[n] - saved).sum()))
+
+
+def blobs(path):
+    """What motion marked in its own picture of motion, as boxes of blobs of its pixels."""
+    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        return []
+    mask = cv2.morphologyEx((picture > 12).astype(numpy.uint8), cv2.MORPH_CLOSE, numpy.ones((9, 9), numpy.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return [[int(v) for v in s[:4]] for s in stats[1:count] if s[4] >= 60]
+
+
+def run_motion(clips, at_once=16, full=True):
+    told = {}
+    for tune, threshold, judged in MOTION_RUNS if full else [("on", 1500, (1500,))]:
+        waiting, going, seen = list(clips), [], {}
+        while waiting or going:
+            while waiting and len(going) < at_once:
+                going.append(Motion(waiting.pop(0), tune, threshold))
+                time.sleep(0.1)
+            time.sleep(0.2)
+            for run in [r for r in going if r.ended()]:
+                going.remove(run)
+                seen[run.clip["clip"]] = run.result()
+        for limit in judged:
+            name = "default" if (tune, limit) == ("on", 1500) else f"noise_tune {tune}, threshold {limit}"
+            told[name] = {
+                clip: {"boxes": [boxes if changed > limit else [] for changed, boxes in frames]}
+                for clip, frames in seen.items()
+            }
+    return told
