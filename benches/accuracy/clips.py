@@ -7,6 +7,7 @@ one, or a clip's order of random draws, makes other clips.
 import dataclasses
 import math
 import typing
+import zlib
 
 from scene import Actor
 
@@ -86,7 +87,7 @@ class Clip:
 
     @property
     def seed(self):
-        return int.from_bytes(self.name.encode()[-6:], "little")
+        return zlib.crc32(self.name.encode())
 
 
 def walk(n, start, *path, **more):
@@ -127,12 +128,12 @@ Clip("night-street-dark", "night", "street", "a walker on a street almost dark",
 
 # Changes of light: no event is wanted.
 Clip("light-lamp-room", "light", "garage", "the lamp of the room goes on and off",
-    ambient=always(0.05), lamps=[{"light": steps((12, 0.9), (22, 0.0), (30, 0.9))}], gains=(0.4, 8.0))
+    ambient=always(0.05), lamps=[{"light": steps((12, 0.9), (22, 0.0), (30, 0.9))}], gains=(0.4, 8.0), automatic=0.25)
 Clip("light-lamp-cone", "light", "lane", "a street lamp goes on at dusk, off, on", ambient=always(0.12), gains=(0.4, 6.0),
     lamps=[{"cone": (140, 330, 230, 200), "light": steps((12, 0.5), (24, 0.0), (32, 0.5), soft=0.4)}])
-Clip("light-window", "light", "office", "windows light up one after the other at night", **NIGHT | {"lamps": [
-    {"cone": (x, y, 34, 22, 6.0), "light": steps((at, 0.35), (at + 14, 0.0))}
-    for x, y, at in ((330, 160, 11), (420, 200, 16), (360, 290, 21))] + [{"cone": (520, 390, 260, 160), "light": always(0.08)}]})
+Clip("light-window", "light", "lane", "windows light up one after the other at night", **AT_NIGHT | {"lamps": [LAMP] + [
+    {"pane": pane, "light": steps((at, 0.06), (at + 14, 0.0))} for pane, at in (((127, 273, 34, 36), 11),
+    ((511, 202, 22, 44), 16), ((556, 202, 24, 44), 17), ((516, 266, 26, 46), 21))]})
 Clip("light-infrared", "light", "street", "the infrared filter moves at dusk, and back", ambient=always(0.08), gains=(0.4, 6.0),
     infrared=[(14, 28)], automatic=0.3, hunt=hunting(14, 28))
 Clip("light-exposure", "light", "office", "exposure hunts", hunt=hunting(12, 20, 29))
@@ -151,7 +152,7 @@ Clip("both-clouds", "light with object", "street", "clouds, and two people", [
     walk(4, 13, *ACROSS), walk(6, 27, (660, 300), (330, 205), (-20, 178))], clouds=0.5, clouds_speed=60.0)
 Clip("both-lamp", "light with object", "garage", "the lamp goes on, then a squirrel comes, then it goes off", [
     Actor("squirrel", 17, [(-40, 452), (180, 458), 1.5, (690, 440)], pace=1.6, height=80)],
-    ambient=always(0.05), lamps=[{"light": steps((12, 0.9), (32, 0.0))}], gains=(0.4, 8.0))
+    ambient=always(0.05), lamps=[{"light": steps((12, 0.9), (32, 0.0))}], gains=(0.4, 8.0), automatic=0.25)
 Clip("both-infrared", "light with object", "street", "the infrared filter moves while one walks", [
     walk(5, 13, *ACROSS), walk(4, 27, (660, 300), (330, 205), (-20, 178))], ambient=always(0.08), gains=(0.4, 6.0),
     infrared=[(17, 99)], automatic=0.3, hunt=hunting(17))

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 
+import plot
 import programs
 import score
 
@@ -153,6 +154,17 @@ def confusion(scored, clips):
         yield f"- {program} at its best: {names[1]}"
 
 
+def draw(folder, scored, clips):
+    """Precision over recall, a diagram for each group, by block and by event."""
+    groups = groups_of(clips)
+    for what in ("events", "blocks"):
+        panels = []
+        for group in ["all", *groups]:
+            chosen = clips if group == "all" else judged_with(group, groups)
+            panels.append(plot.panel(group, {p: points(sweep, chosen, what) for p, sweep in scored.items()}))
+        plot.sheet(os.path.join(folder, f"{what}.png"), panels)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--clips", required=True)
@@ -162,6 +174,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="defaults only, no sweep")
     parser.add_argument("--at-once", type=int, default=16, help="clips that motion watches at a time")
     parser.add_argument("--false", action="store_true", help="also tell when Vedette's false events were, by default")
+    parser.add_argument("--out", help="directory for the diagrams")
     parser.add_argument("names", nargs="*", help="clips, or beginnings of their names (default: all)")
     args = parser.parse_args()
     clips = clips_of(args.clips, args.names)
@@ -171,6 +184,9 @@ def main():
         print("\n".join(table(scored, clips, what)))
     print("\nevents found + false ones, by default / at its best\n")
     print("\n".join(confusion(scored, clips)))
+    if args.out:
+        os.makedirs(args.out, exist_ok=True)
+        draw(args.out, scored, clips)
     if args.false:
         for clip in clips:
             told = scored[OURS]["default"][clip["clip"]]

@@ -62,6 +62,9 @@ def render(clip, material):
         there, bare, things, shade = stage.see(t)
         light, infrared = sky.shine(t)
         seen = there * light[..., None]
+        glow = sky.glow(t)
+        if glow is not None:
+            seen = seen + glow
         gain = sensor.expose(seen, t)
         contrast = numpy.zeros(GRID[::-1])
         if things:
@@ -97,7 +100,8 @@ def make(clip, material, out):
         frames.append(scene.jpeg(frame, clip.quality))
         told.append({"n": n, "boxes": boxes, "blocks": indices(seen), "unsure": indices(unsure)})
     path = os.path.join(out, clip.name)
-    avi.write(path + ".avi", frames, photos.SIZE, clip.fps)
+    avi.write(path + ".avi.new", frames, photos.SIZE, clip.fps)
+    os.replace(path + ".avi.new", path + ".avi")
     about = {
         "clip": clip.name, "group": clip.group, "shows": clip.shows, "size": photos.SIZE, "grid": GRID,
         "fps": clip.fps, "warm": clip.warm, "digest": digest.hexdigest(),
@@ -105,8 +109,9 @@ def make(clip, material, out):
         "maybe": intervals([f["unsure"] != [] for f in told], clip.fps),
         "frames": [f for f in told if f["boxes"] or f["unsure"]],
     }  # fmt: skip
-    with open(path + ".json", "w") as file:
+    with open(path + ".json.new", "w") as file:
         json.dump(about, file)
+    os.replace(path + ".json.new", path + ".json")
     return f"{clip.name}: {len(frames)} frames, {sum(map(len, frames)) // len(frames) // 1000} kB, events {about['events']}"
 
 

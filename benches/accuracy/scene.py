@@ -111,7 +111,7 @@ class Stage:
             2 * math.pi * 1.1 * t + p[3] + XS / 23 - YS / 31
         )
         dy = 0.5 * numpy.sin(2 * math.pi * 0.7 * t + p[4] + XS / 41 + YS / 57)
-        return XS + gust * mask * dx, YS + gust * mask * dy
+        return (XS + gust * mask * dx).astype(numpy.float32), (YS + gust * mask * dy).astype(numpy.float32)
 
     def ripple(self, t):
         p = self.phases
@@ -120,7 +120,7 @@ class Stage:
         )
         glint = numpy.sin(2 * math.pi * 1.7 * t + XS / 3 + p[7]) * numpy.sin(2 * math.pi * 1.1 * t - YS / 1.7 + XS / 9)
         light = 1 + 0.35 * self.clip.ripple * self.water * numpy.clip(glint, -0.3, 1)
-        return XS, YS + self.clip.ripple * 1.5 * self.water * dy, light
+        return XS, (YS + self.clip.ripple * 1.5 * self.water * dy).astype(numpy.float32), light.astype(numpy.float32)
 
     def see(self, t):
         """What is there at `t`: its reflectance, the same without things, the things, their shadows."""
@@ -213,11 +213,23 @@ class Sky:
 
     def __init__(self, clip, rng):
         self.clip = clip
-        self.cloud = cv2.resize(rng.random((14, 40)).astype(numpy.float32), (WIDTH * 5, HEIGHT * 2), interpolation=cv2.INTER_CUBIC)
-        self.lamps = [(cone(*lamp["cone"]) if lamp.get("cone") else numpy.ones((HEIGHT, WIDTH), numpy.float32), lamp) for lamp in clip.lamps]
+        self.cloud = cv2.resize(rng.random((7, 18)).astype(numpy.float32), (WIDTH * 5, HEIGHT * 2), interpolation=cv2.INTER_CUBIC)
         self.above = photos.polygon(photos.PLATES[clip.plate].sky, 6)
+        self.lamps = [(self.falls(lamp), lamp) for lamp in clip.lamps]
         # An infrared lamp beside the lens lights the middle best.
         self.ring = 0.16 + 0.84 * numpy.exp(-(((XS - WIDTH / 2) / 300) ** 2 + ((YS - HEIGHT * 0.6) / 230) ** 2))
+
+    def falls(self, lamp):
+        """Where a lamp's light falls: nowhere in the sky. That of a window is seen in its panes alone."""
+        if "pane" in lamp:
+            x, y, w, h = lamp["pane"]
+            return photos.polygon([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], 1.0)
+        return (cone(*lamp["cone"]) if "cone" in lamp else numpy.ones((HEIGHT, WIDTH), numpy.float32)) * (1 - self.above)
+
+    def glow(self, t):
+        """What shines by itself: lit windows, in linear light, or None."""
+        lit = [lamp["light"](t) * shape for shape, lamp in self.lamps if "pane" in lamp]
+        return sum(lit)[..., None] * numpy.array([0.45, 0.75, 1.0], numpy.float32) if lit else None
 
     def shine(self, t):
         """(light as a plane, is it infrared). Day is 1."""
@@ -228,11 +240,11 @@ class Sky:
             light *= 1 - 1.8 * (0.5 - clip.ambient(t)) * self.above
         if clip.clouds:
             x = int(60 + t * clip.clouds_speed) % (WIDTH * 4)
-            shade = numpy.clip((self.cloud[100 : 100 + HEIGHT, x : x + WIDTH] - 0.35) * 2.5, 0, 1)
-            light *= 1 - clip.clouds * shade
+            shade = numpy.clip((self.cloud[100 : 100 + HEIGHT, x : x + WIDTH] - 0.3) * 1.7, 0, 1)
+            light *= 1 - clip.clouds * shade * (1 - self.above)
         for shape, lamp in self.lamps:
             strength = lamp["light"](t)
-            if strength:
+            if strength and "pane" not in lamp:
                 light = light + strength * shape
         for at, strength, length in clip.flashes:
             if at <= t < at + length:
@@ -241,7 +253,7 @@ class Sky:
             part = (t - beam["at"]) / beam["lasts"]
             if 0 <= part < 1:
                 x = beam["from"] + (beam["to"] - beam["from"]) * part
-                light = light + beam["light"] * math.sin(math.pi * part) * cone(x, beam["y"], 150, 100, 1.6)
+                light = light + beam["light"] * math.sin(math.pi * part) * cone(x, beam["y"], 150, 100, 1.6) * (1 - self.above)
         infrared = any(a <= t < b for a, b in clip.infrared)
         if infrared:
             light = light * 0.5 + 0.5 * self.ring
