@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from frames import Camera, jpegs  # noqa: E402
 
 
-def clip_frames(path, about):
+def clip_frames(path):
     capture = cv2.VideoCapture(path)
     return jpegs(path, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
@@ -83,18 +83,22 @@ def run_vedette(binary, clips, full=True):
 # --- OpenCV ------------------------------------------------------------------------------------------
 
 OPENCV_VAR = (6, 10, 16, 25, 40, 65, 100, 160)
-OPENCV_RATE = (-1, 0.002, 0.01)
+OPENCV_RATE = (-1, 0.003, 0.01)
 # Smallest blob, as a share of the picture, beside that of Vedette's sweep.
 OPENCV_AREA = (0.0006, 0.001, 0.002, 0.004)
 
 
-def opencv(frames, reduced, variance, rate):
-    """Blobs (x, y, w, h, share of the picture) of each frame; `reduced` is 8 or 4."""
+def small(frames, reduced):
     read = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4}[reduced]
+    return [cv2.imdecode(numpy.frombuffer(frame, numpy.uint8), read) for frame in frames]
+
+
+def opencv(frames, reduced, variance, rate):
+    """Blobs (x, y, w, h, share of the picture) of each frame, `reduced` by 8 or 4."""
     model = cv2.createBackgroundSubtractorMOG2(varThreshold=variance, detectShadows=False)
     found = []
     for frame in frames:
-        mask = model.apply(cv2.imdecode(numpy.frombuffer(frame, numpy.uint8), read), learningRate=rate)
+        mask = model.apply(frame, learningRate=rate)
         if reduced == 4:
             # What everybody does at this size: specks away, holes closed.
             mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, numpy.ones((3, 3), numpy.uint8))
@@ -108,8 +112,8 @@ def run_opencv(clips, reduced, full=True):
     """Its default: MOG2's own threshold (16) and rate, blobs from Vedette's default share on."""
     cv2.setNumThreads(1)
     told = {}
-    sweep = itertools.product(OPENCV_VAR, OPENCV_RATE) if full else [(16, -1)]
-    frames = {c["clip"]: clip_frames(c["path"], c) for c in clips}
+    sweep = itertools.product(OPENCV_VAR, OPENCV_RATE if reduced == 8 else OPENCV_RATE[:2]) if full else [(16, -1)]
+    frames = {c["clip"]: small(clip_frames(c["path"]), reduced) for c in clips}
     for variance, rate in sweep:
         raw = {name: opencv(f, reduced, variance, rate) for name, f in frames.items()}
         for area in OPENCV_AREA:
@@ -172,7 +176,7 @@ class Motion:
 
     def __init__(self, clip, tune, threshold):
         self.clip, self.folder = clip, tempfile.TemporaryDirectory(dir="/dev/shm")
-        self.frames = clip_frames(clip["path"], clip)
+        self.frames = clip_frames(clip["path"])
         self.camera = Camera(self.frames, clip["fps"])
         conf = os.path.join(self.folder.name, "motion.conf")
         width, height = clip["size"]

@@ -59,21 +59,27 @@ def wider(plane):
     return numpy.any([padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)], axis=0)
 
 
-def blocks(about, found):
-    """Counts blocks over the frames of a clip, after its warm-up. Blocks around a thing, its shadow, and
-    things that stand still or are too faint to see count for nothing."""
-    grid, count = about["grid"], Count()
-    true = {f["n"]: f for f in about["frames"]}
-    for n in range(int(about["warm"] * about["fps"]), len(found)):
-        frame = true.get(n)
-        if frame is None and not found[n]:
-            continue
-        there, unsure = numpy.zeros(grid[::-1], bool), numpy.zeros(grid[::-1], bool)
-        if frame:
-            there = touched(frame["boxes"], grid)
+def truth(about):
+    """{frame: (blocks of what moves, blocks that count for nothing)}, made once for a clip: around a thing,
+    its shadow, and things that stand still or are too faint to see."""
+    if "planes" not in about:
+        about["planes"] = planes = {}
+        for frame in about["frames"]:
+            there, unsure = touched(frame["boxes"], about["grid"]), numpy.zeros(about["grid"][::-1], bool)
             unsure.flat[frame["unsure"]] = True
-            unsure = (wider(unsure) | wider(there)) & ~there
-        seen = touched(found[n], grid)
+            planes[frame["n"]] = there, (wider(unsure) | wider(there)) & ~there
+    return about["planes"]
+
+
+def blocks(about, found):
+    """Counts blocks over the frames of a clip, after its warm-up."""
+    count, planes = Count(), truth(about)
+    nothing = numpy.zeros(about["grid"][::-1], bool)
+    for n in range(int(about["warm"] * about["fps"]), len(found)):
+        if n not in planes and not found[n]:
+            continue
+        there, unsure = planes.get(n, (nothing, nothing))
+        seen = touched(found[n], about["grid"])
         count.hit += int((seen & there).sum())
         count.missed += int((there & ~seen).sum())
         count.false += int((seen & ~there & ~unsure).sum())
@@ -103,22 +109,24 @@ def events(flags, fps):
     return found
 
 
-def overlap(a, b, near=0.0):
-    return a[0] - near <= b[1] and b[0] - near <= a[1]
+def overlap(a, b):
+    return a[0] <= b[1] and b[0] <= a[1]
 
 
 def match(about, found):
-    """Counts events of a clip: true ones that were found or missed, and false ones, whose times it tells."""
+    """Counts events of a clip: true ones that were found or missed, and false ones, whose times it tells.
+
+    A true event is found when an event overlaps it. An event is false when it began while nothing was there,
+    whatever came later: who calls without a pause finds everything and is wrong all the same.
+    """
     found = [e for e in found if e[1] >= about["warm"]]
-    count, false = Count(), []
+    there = about["events"] + about["maybe"]
+    count = Count()
     for event in about["events"]:
         hit = any(overlap(event, e) for e in found)
         count += Count(hit=int(hit), missed=int(not hit))
-    for e in found:
-        if not any(overlap(e, true, NEAR) for true in about["events"] + about["maybe"]):
-            count += Count(false=1)
-            false.append(e)
-    return count, false
+    false = [e for e in found if not any(true[0] - NEAR <= e[0] <= true[1] + NEAR for true in there)]
+    return count + Count(false=len(false)), false
 
 
 def envelope(points):

@@ -68,6 +68,10 @@ class Events(unittest.TestCase):
         self.assertEqual(count, score.Count(hit=1, false=1, missed=1))
         self.assertEqual(false, [[10, 12]])
 
+    def test_who_calls_without_a_pause_finds_all_and_is_wrong(self):
+        told = about(events=[[4, 6], [20, 22]])
+        self.assertEqual(score.match(told, [[1, 40]])[0], score.Count(hit=2, false=1))
+
 
 class Curves(unittest.TestCase):
     def test_the_envelope_keeps_what_nothing_beats(self):
