@@ -177,7 +177,10 @@ class Motion:
     def __init__(self, clip, tune, threshold):
         self.clip, self.folder = clip, tempfile.TemporaryDirectory(dir="/dev/shm")
         self.frames = clip_frames(clip["path"])
-        self.camera = Camera(self.frames, clip["fps"])
+        # It starts from a picture of its own and takes some ten seconds to forget it. That is not held
+        # against it: first it sees the warm-up twice more.
+        self.before = 2 * int(clip["warm"] * clip["fps"])
+        self.camera = Camera(self.frames[: self.before // 2] * 2 + self.frames, clip["fps"])
         conf = os.path.join(self.folder.name, "motion.conf")
         width, height = clip["size"]
         with open(conf, "w") as file:
@@ -187,7 +190,7 @@ class Motion:
             ))  # fmt: skip
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.child = subprocess.Popen(["motion", "-n", "-c", conf], **quiet)
-        self.until = time.monotonic() + 60 + len(self.frames) / clip["fps"]
+        self.until = time.monotonic() + 60 + len(self.camera.frames) / clip["fps"]
 
     def ended(self):
         return self.camera.done.is_set() or time.monotonic() > self.until
@@ -208,6 +211,8 @@ class Motion:
         shots = sorted(p for p in glob.glob(self.folder.name + "/p-*.jpg") if not p.endswith("m.jpg"))
         for path in shots:
             n = self.which(path, reduced)
+            if n is None:
+                continue
             changed, cx, cy, w, h = (int(v) for v in NAMED.search(path).groups()[2:])
             boxes = blobs(path[:-4] + "m.jpg") or [[cx - w // 2, cy - h // 2, w, h]]
             if changed >= told[n][0]:
@@ -219,17 +224,20 @@ class Motion:
         """The frame that motion saved: the one with the same noise."""
         saved = cv2.imread(path, cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
         told = NAMED.search(path)
-        about = int((int(told[1]) - self.camera.began) * self.clip["fps"]) + int(told[2])
-        near = range(max(about - 15, 0), min(about + 16, len(reduced)))
-        return min(near or range(len(reduced)), key=lambda n: int(numpy.abs(reduced[n] - saved).sum()))
+        about = int((int(told[1]) - self.camera.began) * self.clip["fps"]) + int(told[2]) - self.before
+        near = range(max(about - 12, 0), min(about + 13, len(reduced)))
+        if not near:
+            return None
+        return min(near, key=lambda n: int(numpy.abs(reduced[n] - saved).sum()))
 
 
 def blobs(path):
-    """What motion marked in its own picture of motion, as boxes of blobs of its pixels."""
-    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    """What motion marked in its own picture of motion, as boxes of blobs of its pixels: those that changed,
+    in their own grey, and its largest area in blue, however dark."""
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
     if picture is None:
         return []
-    mask = cv2.morphologyEx((picture > 12).astype(numpy.uint8), cv2.MORPH_CLOSE, numpy.ones((9, 9), numpy.uint8))
+    mask = cv2.morphologyEx((picture.max(axis=2) > 16).astype(numpy.uint8), cv2.MORPH_CLOSE, numpy.ones((9, 9), numpy.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return [[int(v) for v in s[:4]] for s in stats[1:count] if s[4] >= 60]
 

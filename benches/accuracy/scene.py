@@ -95,7 +95,11 @@ class Stage:
         self.trees = None
         if clip.wind and self.plate.trees:
             self.trees = numpy.clip(sum(photos.polygon(p, 12) for p in self.plate.trees), 0, 1)
-        self.water = photos.polygon(self.plate.water, 8) if clip.ripple else None
+        self.water, self.wavelets = None, None
+        if clip.ripple:
+            self.water = photos.polygon(self.plate.water, 8)
+            fields = rng.standard_normal((2, HEIGHT // 2, WIDTH // 6), numpy.float32)
+            self.wavelets = [cv2.resize(f, photos.SIZE, interpolation=cv2.INTER_CUBIC) for f in fields]
         self.phases = rng.uniform(0, 2 * math.pi, 12)
         self.schedules = [actor.schedule(self.plate) for actor in clip.actors]
 
@@ -118,8 +122,9 @@ class Stage:
         dy = numpy.sin(2 * math.pi * 0.9 * t + p[5] + YS / 2.5 + XS / 60) + numpy.sin(
             2 * math.pi * 0.6 * t + p[6] + YS / 4 - XS / 35
         )
-        glint = numpy.sin(2 * math.pi * 1.7 * t + XS / 3 + p[7]) * numpy.sin(2 * math.pi * 1.1 * t - YS / 1.7 + XS / 9)
-        light = 1 + 0.35 * self.clip.ripple * self.water * numpy.clip(glint, -0.3, 1)
+        # Two fields of wavelets that drift through each other: where both are steep the sky glints.
+        a, b = (numpy.roll(self.wavelets[i], (int(9 * t), int((1 - 2 * i) * 23 * t)), (0, 1)) for i in (0, 1))
+        light = 1 + 0.5 * self.clip.ripple * self.water * (numpy.clip(a * b - 0.6, 0, 2) - 0.08)
         return XS, (YS + self.clip.ripple * 1.5 * self.water * dy).astype(numpy.float32), light.astype(numpy.float32)
 
     def see(self, t):
@@ -197,6 +202,9 @@ class Stage:
         canvas[: h - 60, WIDTH - w + 20 :] = leaves[60:, : w - 20]
         reach = numpy.clip((HEIGHT * 0.1 + WIDTH - XS) / 180, 0, 1.6)
         xs, ys = self.sway(t, reach, self.clip.leaves)
+        # The cut-out ends straight below; twigs end raggedly.
+        ends = numpy.clip((h - 75 - 22 * numpy.sin(XS / 13) - 14 * numpy.sin(XS / 5.3) - YS) / 12, 0, 1)
+        canvas[..., 3] *= ends
         moved = cv2.remap(canvas, xs, ys, cv2.INTER_LINEAR)
         alpha = moved[..., 3:] / 255
         return scene * (1 - alpha) + photos.linear(moved[..., :3]) * 0.8 * alpha
@@ -218,6 +226,7 @@ class Sky:
         self.lamps = [(self.falls(lamp), lamp) for lamp in clip.lamps]
         # An infrared lamp beside the lens lights the middle best.
         self.ring = 0.16 + 0.84 * numpy.exp(-(((XS - WIDTH / 2) / 300) ** 2 + ((YS - HEIGHT * 0.6) / 230) ** 2))
+        self.ring *= 1 - 0.9 * self.above
 
     def falls(self, lamp):
         """Where a lamp's light falls: nowhere in the sky. That of a window is seen in its panes alone."""
