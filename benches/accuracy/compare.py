@@ -50,11 +50,17 @@ def kept(folder, name, run, again):
 def gather(args, clips):
     """{program: {settings: {clip: found}}}"""
     full = not args.quick
-    told = {OURS: programs.run_vedette(args.vedette, clips, full)}
+    if full and not args.names:
+        ours = kept(args.clips, f"{OURS} sweep", lambda: programs.run_vedette(args.vedette, clips), not args.ours)
+    else:
+        ours = programs.run_vedette(args.vedette, clips, full)
+    told = {OURS: ours}
+    # What is kept of them is always the whole sweep over all clips.
+    every = clips_of(args.clips, ())
     runs = {
-        PEERS[0]: lambda: programs.run_motion(clips, args.at_once, full),
-        PEERS[1]: lambda: programs.run_opencv(clips, 8, full),
-        PEERS[2]: lambda: programs.run_opencv(clips, 4, full),
+        PEERS[0]: lambda: programs.run_motion(every, args.at_once),
+        PEERS[1]: lambda: programs.run_opencv(every, 8),
+        PEERS[2]: lambda: programs.run_opencv(every, 4),
     }
     for name, run in runs.items():
         if args.peers != "none" and name.startswith(tuple(args.only.split(","))):
@@ -171,6 +177,7 @@ def main():
     parser.add_argument("--vedette", required=True, help="the binary")
     parser.add_argument("--peers", choices=("kept", "again", "none"), default="kept")
     parser.add_argument("--only", default="motion,OpenCV", help="beginnings of the peers' names")
+    parser.add_argument("--ours", action="store_true", help="take what was kept of Vedette's last run, too")
     parser.add_argument("--quick", action="store_true", help="defaults only, no sweep")
     parser.add_argument("--at-once", type=int, default=16, help="clips that motion watches at a time")
     parser.add_argument("--false", action="store_true", help="also tell when Vedette's false events were, by default")

@@ -3,6 +3,7 @@
 Each takes clips and gives, for each of its settings, the boxes of each frame of each clip.
 """
 
+import concurrent.futures
 import glob
 import itertools
 import json
@@ -40,10 +41,9 @@ path = "{dir}/store"
 """
 VEDETTE_SWEEP = [
     {"threshold": threshold, "min_area": area}
-    for threshold in (3, 5, 7, 10, 14, 20, 30, 45)
-    for area in (0.0006, 0.001, 0.002, 0.004)
+    for threshold in (3, 5, 7, 10, 14, 20, 30)
+    for area in (0.0006, 0.001, 0.003)
 ]
-VEDETTE_DEFAULT = {"threshold": 10, "min_area": 0.001}
 
 
 def toml(settings):
@@ -73,10 +73,15 @@ def vedette(binary, path, settings=None):
 
 def run_vedette(binary, clips, full=True):
     """{settings' name: {clip: found}}, the default first."""
-    told = {"default": {c["clip"]: vedette(binary, c["path"]) for c in clips}}
+    wanted = {"default": None}
     for settings in VEDETTE_SWEEP if full else ():
-        name = f"threshold {settings['threshold']}, min_area {settings['min_area']}"
-        told[name] = {c["clip"]: vedette(binary, c["path"], settings) for c in clips}
+        wanted[f"threshold {settings['threshold']}, min_area {settings['min_area']}"] = settings
+    told = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, settings in wanted.items():
+            paths = [c["path"] for c in clips]
+            found = pool.map(vedette, itertools.repeat(binary), paths, itertools.repeat(settings))
+            told[name] = dict(zip((c["clip"] for c in clips), found))
     return told
 
 
@@ -108,11 +113,11 @@ def opencv(frames, reduced, variance, rate):
     return found
 
 
-def run_opencv(clips, reduced, full=True):
+def run_opencv(clips, reduced):
     """Its default: MOG2's own threshold (16) and rate, blobs from Vedette's default share on."""
     cv2.setNumThreads(1)
     told = {}
-    sweep = itertools.product(OPENCV_VAR, OPENCV_RATE if reduced == 8 else OPENCV_RATE[:2]) if full else [(16, -1)]
+    sweep = itertools.product(OPENCV_VAR, OPENCV_RATE if reduced == 8 else OPENCV_RATE[:2])
     frames = {c["clip"]: small(clip_frames(c["path"]), reduced) for c in clips}
     for variance, rate in sweep:
         raw = {name: opencv(f, reduced, variance, rate) for name, f in frames.items()}
@@ -242,9 +247,9 @@ def blobs(path):
     return [[int(v) for v in s[:4]] for s in stats[1:count] if s[4] >= 60]
 
 
-def run_motion(clips, at_once=16, full=True):
+def run_motion(clips, at_once=16):
     told = {}
-    for tune, threshold, judged in MOTION_RUNS if full else [("on", 1500, (1500,))]:
+    for tune, threshold, judged in MOTION_RUNS:
         waiting, going, seen = list(clips), [], {}
         while waiting or going:
             while waiting and len(going) < at_once:
