@@ -7,6 +7,7 @@ import concurrent.futures
 import glob
 import itertools
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -168,9 +169,9 @@ webcontrol_port 0
 # (noise_tune, threshold it ran with, thresholds by which its frames are judged). Without tuning, the threshold
 # has no part in what motion learns: one run serves all.
 MOTION_RUNS = [
+    ("on", 1500, (1500,)),
     ("off", 100, (100, 200, 400, 700, 1500, 3000, 6000, 12000)),
     ("on", 300, (300, 600)),
-    ("on", 1500, (1500,)),
     ("on", 4000, (4000, 8000)),
 ]
 NAMED = re.compile(r"p-(\d+)-(\d+)-(\d+)-(-?\d+)-(-?\d+)-(\d+)-(\d+)m?\.jpg$")
@@ -200,65 +201,65 @@ class Motion:
     def ended(self):
         return self.camera.done.is_set() or time.monotonic() > self.until
 
-    def result(self):
-        """Per frame: (changed pixels, boxes)."""
+    def stop(self):
+        """Ends it; what to give to `motion_saw`."""
         served = self.camera.done.is_set()
         self.child.send_signal(signal.SIGTERM)
         self.child.wait(30)
         if not served:
             with open(os.path.join(self.folder.name, "motion.log")) as file:
                 raise SystemExit(f"motion took {self.camera.sent} of {len(self.frames)}: {file.read()[-1500:]}")
-        reduced = [
-            cv2.imdecode(numpy.frombuffer(f, numpy.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
-            for f in self.frames
-        ]
-        told = [(0, [])] * len(self.frames)
-        shots = sorted(p for p in glob.glob(self.folder.name + "/p-*.jpg") if not p.endswith("m.jpg"))
-        for path in shots:
-            n = self.which(path, reduced)
-            if n is None:
-                continue
-            changed, cx, cy, w, h = (int(v) for v in NAMED.search(path).groups()[2:])
-            boxes = blobs(path[:-4] + "m.jpg") or [[cx - w // 2, cy - h // 2, w, h]]
-            if changed >= told[n][0]:
-                told[n] = (changed, boxes)
-        self.folder.cleanup()
-        return told
+        return self.folder.name, self.clip, self.before, self.camera.began
 
-    def which(self, path, reduced):
-        """The frame that motion saved: the one with the same noise."""
-        saved = cv2.imread(path, cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
-        told = NAMED.search(path)
-        about = int((int(told[1]) - self.camera.began) * self.clip["fps"]) + int(told[2]) - self.before
-        near = range(max(about - 12, 0), min(about + 13, len(reduced)))
+
+def motion_saw(folder, clip, before, began):
+    """Per frame of a clip: (changed pixels, boxes), from the pictures that motion saved."""
+    cv2.setNumThreads(1)
+    frames = [f.astype(numpy.int16) for f in small(clip_frames(clip["path"]), 8)]
+    told = [(0, [])] * len(frames)
+    for path in sorted(p for p in glob.glob(folder + "/p-*.jpg") if not p.endswith("m.jpg")):
+        second, shot, changed, cx, cy, w, h = (int(v) for v in NAMED.search(path).groups())
+        # The frame that it saved is the one with the same noise, near the time at which it was served.
+        about = int((second - began) * clip["fps"]) + shot - before
+        near = range(max(about - 12, 0), min(about + 13, len(frames)))
         if not near:
-            return None
-        return min(near, key=lambda n: int(numpy.abs(reduced[n] - saved).sum()))
+            continue
+        saved = cv2.imread(path, cv2.IMREAD_REDUCED_GRAYSCALE_8).astype(numpy.int16)
+        n = min(near, key=lambda n: int(numpy.abs(frames[n] - saved).sum()))
+        if changed >= told[n][0]:
+            told[n] = (changed, blobs(path[:-4] + "m.jpg") or [[cx - w // 2, cy - h // 2, w, h]])
+    return told
 
 
 def blobs(path):
     """What motion marked in its own picture of motion, as boxes of blobs of its pixels: those that changed,
     in their own grey, and its largest area in blue, however dark."""
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    picture = cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_2)
     if picture is None:
         return []
-    mask = cv2.morphologyEx((picture.max(axis=2) > 16).astype(numpy.uint8), cv2.MORPH_CLOSE, numpy.ones((9, 9), numpy.uint8))
+    mask = cv2.morphologyEx((picture.max(axis=2) > 16).astype(numpy.uint8), cv2.MORPH_CLOSE, numpy.ones((5, 5), numpy.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return [[int(v) for v in s[:4]] for s in stats[1:count] if s[4] >= 60]
+    return [[2 * int(v) for v in s[:4]] for s in stats[1:count] if s[4] >= 15]
 
 
-def run_motion(clips, at_once=16):
+def run_motion(clips, at_once=16, runs=MOTION_RUNS):
+    """{settings' name: {clip: found}}"""
     told = {}
-    for tune, threshold, judged in MOTION_RUNS:
+    for tune, threshold, judged in runs:
         waiting, going, seen = list(clips), [], {}
-        while waiting or going:
-            while waiting and len(going) < at_once:
-                going.append(Motion(waiting.pop(0), tune, threshold))
-                time.sleep(0.1)
-            time.sleep(0.2)
-            for run in [r for r in going if r.ended()]:
-                going.remove(run)
-                seen[run.clip["clip"]] = run.result()
+        with concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            ended = []
+            while waiting or going:
+                while waiting and len(going) < at_once:
+                    going.append(Motion(waiting.pop(0), tune, threshold))
+                    time.sleep(0.1)
+                time.sleep(0.2)
+                for run in [r for r in going if r.ended()]:
+                    going.remove(run)
+                    ended.append((run, pool.submit(motion_saw, *run.stop())))
+            for run, saw in ended:
+                seen[run.clip["clip"]] = saw.result()
+                run.folder.cleanup()
         for limit in judged:
             name = "default" if (tune, limit) == ("on", 1500) else f"noise_tune {tune}, threshold {limit}"
             told[name] = {
