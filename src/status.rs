@@ -48,7 +48,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
-    /// `thread`, `cloned`, `mqtt`.
+    /// `thread`, `cloned`, `mqtt`, `camera-dark` and so on for what is wrong with a picture.
     pub name: String,
     /// Which of several it is about: a camera's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +102,9 @@ pub struct CameraStatus {
     pub why: Option<String>,
     /// `mjpeg 1920x1080`, once open.
     pub format: Option<String>,
+    /// What is wrong with its picture: `dark`, `bright`, `blurred`, `frozen`, `covered`, `moved`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<String>,
     /// Frames that came.
     pub frames: u64,
     /// Frames that the first pass looked at.
