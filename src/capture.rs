@@ -13,15 +13,15 @@ mod events;
 mod thread;
 mod watcher;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::account::Teller;
 use crate::camera::Source;
 use crate::contract::Trigger;
-use crate::firstpass::MotionSettings;
 use crate::firstpass::trigger::EventSettings;
+use crate::firstpass::{Conditions, MotionSettings};
 use crate::still::{Asker, Order, Profile, Said};
 
 pub use thread::{Opener, REOPEN, Running, Wiring, spawn};
@@ -140,6 +140,8 @@ pub struct Counters {
     pub chosen: AtomicU64,
     /// Times it was opened again.
     pub reopened: AtomicU64,
+    /// What is wrong with its picture: [`crate::firstpass::Conditions::bits`].
+    pub conditions: AtomicU8,
     /// Bytes of one of its frames, as opened; 0 before.
     pub frame_bytes: AtomicU64,
     state: Mutex<State>,
@@ -157,6 +159,16 @@ impl Counters {
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is wrong with its picture, as of the last frame that was looked at.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions {
+        Conditions::from_bits(self.conditions.load(Ordering::Relaxed))
+    }
+
+    fn set_conditions(&self, conditions: Conditions) {
+        self.conditions.store(conditions.bits(), Ordering::Relaxed);
     }
 
     fn set_remarks(&self, remarks: &[String]) {

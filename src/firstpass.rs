@@ -4,10 +4,13 @@
 //! driver's buffer; [`trigger`] turns what was seen into picks.
 //!
 //! ```text
-//!  JPEG ─▶ jpeg_dc ─┐                    ┌─▶ quality
-//!                   ├─▶ luma at 1/8 ─────┼─▶ background ─▶ light ─▶ blobs ─▶ boxes, score
+//!  JPEG ─▶ jpeg_dc ─┐                    ┌─▶ quality, vision ─▶ tamper ─▶ conditions
+//!                   ├─▶ luma at 1/8 ─────┼─▶ background ─▶ light ─▶ blobs ─▶ track ─▶ boxes, direction, dwell
 //!  raw ──▶ shrink ──┘                    └   (zones say where)
 //! ```
+//!
+//! Zones may be switched while it runs ([`FirstPass::set_active`]): whoever knows the time of day says
+//! which are on, and only a change costs anything.
 //!
 //! Invariants: once the largest frame was met, a frame allocates nothing but the list of boxes, and
 //! that only when something moves; nothing in a frame's bytes can make it panic. An unusable frame is an
@@ -20,32 +23,96 @@ mod light;
 mod motion;
 mod quality;
 pub mod shrink;
+mod tamper;
+mod track;
 pub mod trigger;
+mod vision;
 mod zones;
+
+use std::time::Duration;
 
 use crate::frame::{Frame, Luma, PixelBox, PixelFormat, ShapeError};
 use jpeg_dc::{DcReader, JpegError};
 use motion::Motion;
 use shrink::Shrinker;
+pub use tamper::{Condition, Conditions, TamperSettings};
+use tamper::{Look, Tamper};
+pub use track::Direction;
+use vision::Sight;
 
-/// How the first pass looks for motion.
+/// How the first pass looks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MotionSettings {
     /// Smallest share of the watched area that a moving thing must cover, 0 to 1.
     pub min_area: f32,
+    /// Smallest width of a moving thing, in 0..1 of the frame's.
+    pub min_width: f32,
+    /// Smallest height of a moving thing, in 0..1 of the frame's.
+    pub min_height: f32,
     /// How far a sample of the small luma plane must leave its background to count, in grey levels,
-    /// on top of the noise the model has learnt. Where it is dark down to half of it is enough, for
+    /// on top of the noise the model has learnt. Where it is dark down to a quarter of it is enough, for
     /// contrast falls with the light.
     pub threshold: u8,
-    /// Where to look; empty means everywhere. Polygons in 0..1 of the frame.
-    pub include: Vec<Polygon>,
+    /// Where to look; empty means everywhere.
+    pub include: Vec<Zone>,
     /// Where not to look; wins over `include`.
-    pub exclude: Vec<Polygon>,
+    pub exclude: Vec<Zone>,
+    /// How tampering and a picture that is no good are told; `None` turns it off.
+    pub tamper: Option<TamperSettings>,
 }
 
 impl Default for MotionSettings {
     fn default() -> Self {
-        Self { min_area: 0.001, threshold: 10, include: Vec::new(), exclude: Vec::new() }
+        let (threshold, min_area) = Sensitivity::default().thresholds();
+        Self {
+            min_area,
+            min_width: 0.0,
+            min_height: 0.0,
+            threshold,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            tamper: Some(TamperSettings::default()),
+        }
+    }
+}
+
+/// Thresholds in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// Near and clear things.
+    Low,
+    /// People across a street.
+    #[default]
+    Medium,
+    /// Small and faint things; a restless scene will give false events.
+    High,
+}
+
+impl Sensitivity {
+    /// [`MotionSettings::threshold`] and [`MotionSettings::min_area`].
+    #[must_use]
+    pub fn thresholds(self) -> (u8, f32) {
+        match self {
+            Self::Low => (14, 0.004),
+            Self::Medium => (7, 0.001),
+            Self::High => (4, 0.0005),
+        }
+    }
+}
+
+/// An area of the picture that is looked at, or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// Its corners.
+    pub polygon: Polygon,
+    /// Its place in the list of [`FirstPass::set_active`]; `None` is always on.
+    pub active: Option<usize>,
+}
+
+impl From<Polygon> for Zone {
+    /// A zone that is always on.
+    fn from(polygon: Polygon) -> Self {
+        Self { polygon, active: None }
     }
 }
 
@@ -62,10 +129,42 @@ pub struct Observation {
     pub score: f32,
     /// Moving things, largest first, in pixels of the full frame.
     pub boxes: Vec<PixelBox>,
-    /// The whole picture changed at once (lamp, cloud, exposure): never motion.
-    pub light_change: bool,
+    /// Where the largest of them is going, once it has gone somewhere.
+    pub direction: Option<Direction>,
+    /// For how long the largest of them has been seen in the watched area; zero in its first frame.
+    pub dwell: Duration,
+    /// The light changed: never motion. With a drift things that move are told beside it.
+    pub light_change: Option<LightChange>,
+    /// Whether the picture has colour, where that can be known.
+    pub vision: Option<Vision>,
+    /// What is wrong with the picture, and has been for a while.
+    pub conditions: Conditions,
     /// How the picture is.
     pub quality: Quality,
+}
+
+/// How the light of the whole picture changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LightChange {
+    /// At once: a lamp, a curtain, the camera's exposure in one go; until it is steady again.
+    Step,
+    /// Little by little: a cloud, dawn, the camera's exposure.
+    Drift,
+    /// At once, and back within two seconds: lightning, a passing headlight. Told when it is back.
+    Flash,
+    /// At once, and colour came or went: the infrared cut filter. Told only where [`Vision`] is known.
+    Infrared,
+}
+
+/// Whether a camera sees colour. Cameras with an infrared cut filter do by day, and do not at night.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vision {
+    /// There is colour in the picture: day mode.
+    Colour,
+    /// There is none: night mode, or a scene without colour.
+    Grey,
 }
 
 /// How a picture is, as numbers; whether that is good or bad is decided elsewhere.
@@ -98,6 +197,8 @@ pub struct FirstPass {
     shrinker: Shrinker,
     raw: Luma,
     motion: Motion,
+    sight: Sight,
+    tamper: Option<Tamper>,
 }
 
 impl FirstPass {
@@ -108,8 +209,29 @@ impl FirstPass {
             reader: DcReader::new(),
             shrinker: Shrinker::default(),
             raw: Luma::default(),
+            tamper: settings.tamper.map(Tamper::new),
             motion: Motion::new(settings),
+            sight: Sight::default(),
         }
+    }
+
+    /// Says which of the zones that have a number are on: [`Zone::active`] is the place in `on`, and what
+    /// is not in it is on. Cheap while nothing changes. With `include` zones none of which is on,
+    /// nothing is watched.
+    pub fn set_active(&mut self, on: &[bool]) {
+        self.motion.set_active(on);
+    }
+
+    /// What is wrong with the picture, as of the last frame.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions {
+        self.tamper.as_ref().map(Tamper::conditions).unwrap_or_default()
+    }
+
+    /// Is nothing worth a picture now, by [`TamperSettings::skip`]?
+    #[must_use]
+    pub fn skips(&self) -> bool {
+        self.tamper.as_ref().is_some_and(Tamper::skips)
     }
 
     /// Looks at one frame. A change of size (for MJPEG that of the JPEG itself) begins anew.
@@ -128,7 +250,20 @@ impl FirstPass {
                 (&self.raw, (geometry.width, geometry.height), quality::of_raw(&self.raw))
             }
         };
-        Ok(Observation { quality, ..self.motion.watch(luma, size, frame.captured) })
+        let at = frame.captured;
+        let mut seen = Observation { quality, ..self.motion.watch(luma, size, at) };
+        let jumped = seen.light_change == Some(LightChange::Step);
+        let bits = self.reader.block_bits();
+        seen.vision = self.sight.look(at, jumped, || vision::of_frame(frame, bits));
+        if jumped && self.sight.flipped(at) {
+            seen.light_change = Some(LightChange::Infrared);
+        }
+        if let Some(tamper) = &mut self.tamper {
+            let scene = self.motion.scene();
+            tamper.look(&Look { luma, scene, quality, bytes: frame.data.len(), at });
+        }
+        seen.conditions = self.conditions();
+        Ok(seen)
     }
 }
 

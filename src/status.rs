@@ -51,7 +51,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
-    /// `thread`, `cloned`, `mqtt`, `privacy`.
+    /// `thread`, `cloned`, `mqtt`, `privacy`, `camera-dark` and so on for what is wrong with a picture.
     pub name: String,
     /// Which of several it is about: a camera's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +115,9 @@ pub struct CameraStatus {
     pub why: Option<String>,
     /// `mjpeg 1920x1080`, once open.
     pub format: Option<String>,
+    /// What is wrong with its picture: `dark`, `bright`, `blurred`, `frozen`, `covered`, `moved`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<String>,
     /// Frames that came.
     pub frames: u64,
     /// Frames that the first pass looked at.

@@ -59,8 +59,8 @@ fn candidate() -> Candidate {
             motion: true,
             score: 0.0471,
             boxes: vec![PixelBox { x: 48, y: 32, w: 40, h: 64 }],
-            light_change: false,
             quality: Quality { brightness: 121.0, contrast: 48.0, detail: 22.68 },
+            ..Observation::default()
         }),
         trigger: Trigger::Motion,
         event: Some(("0f3c9a52-597fd89".into(), false)),

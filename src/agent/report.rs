@@ -10,6 +10,7 @@ use super::{Agent, Camera, Verdict};
 use crate::account::Refusal;
 use crate::capture::State;
 use crate::control::command::Code;
+use crate::firstpass::Condition;
 use crate::spool::{Kind, Loss, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
@@ -76,6 +77,13 @@ impl Agent {
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
+            }
+            for condition in camera.running.counters.conditions().iter() {
+                raise(Alarm::about(
+                    condition.alarm(),
+                    name,
+                    format!("{name} {}", wrong(condition)),
+                ));
             }
             let remarks = camera.running.counters.remarks();
             if !remarks.is_empty() {
@@ -264,6 +272,22 @@ fn ledger_status(s: &Snapshot) -> LedgerStatus {
     }
 }
 
+/// What a condition looks like, and what helps.
+fn wrong(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Dark => "is too dark to see anything: is there light, and is the lens free?",
+        Condition::Bright => "is too bright to see anything: does the sun or a lamp shine into it?",
+        Condition::Blurred => {
+            "shows much less detail than it did in such light: clean the lens, check the focus"
+        }
+        Condition::Frozen => "gives the same picture again and again: restart the camera",
+        Condition::Covered => "is covered: something is before the lens",
+        Condition::Moved => {
+            "looks elsewhere: it was turned or moved; after an hour this counts as its view"
+        }
+    }
+}
+
 fn camera_status(camera: &Camera) -> CameraStatus {
     let c = &camera.running.counters;
     let (state, why, format) = match c.state() {
@@ -277,6 +301,7 @@ fn camera_status(camera: &Camera) -> CameraStatus {
         state: state.to_owned(),
         why,
         format,
+        conditions: c.conditions().iter().map(|c| c.name().to_owned()).collect(),
         frames: c.frames.load(Relaxed),
         analysed: c.analysed.load(Relaxed),
         skipped: c.skipped.load(Relaxed),

@@ -23,6 +23,7 @@ use crate::backoff::Backoff;
 use crate::camera::v4l2::hotplug::Watch;
 use crate::camera::{Camera, CameraError, OpenError, Source, Tally};
 use crate::clock::{BootId, BootTime};
+use crate::firstpass::Conditions;
 use crate::firstpass::trigger::Transition;
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
@@ -255,6 +256,8 @@ impl Body {
                 break over;
             }
         };
+        // The picture is gone, and with it what was wrong with it.
+        self.counters.set_conditions(Conditions::default());
         if let Some(ended) = self.watcher.finish() {
             self.changed(&ended, None);
         }
@@ -342,6 +345,7 @@ impl Body {
         if let Some(observation) = &seen.observation {
             stream.unread = 0;
             count(&self.counters.analysed);
+            self.counters.set_conditions(observation.conditions);
             if observation.motion {
                 count(&self.counters.motion);
             }

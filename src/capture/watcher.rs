@@ -3,6 +3,9 @@
 //! The camera thread and `vedette analyze` both decide by this one type, so what people tune with is
 //! what runs.
 //!
+//! While a condition is raised that pictures are not worth taking in ([`crate::firstpass::TamperSettings`]),
+//! nothing moves here and no interval is due; what somebody asks for by a command is not decided here.
+//!
 //! Capture times come from drivers and are not believed to go forward: everything here goes by a
 //! [`Line`] that does, so that a stamp from next year cannot silence a camera until then.
 
@@ -92,7 +95,7 @@ impl Watcher {
             self.next_look = next_after(self.next_look, self.between_looks, at);
             match eye.look(&Frame { captured: at, ..*frame }) {
                 Ok(observation) => {
-                    let step = machine.step(at, observation.motion);
+                    let step = machine.step(at, observation.motion && !eye.skips());
                     seen.choice = step.take.map(|take| Choice {
                         trigger: Trigger::Motion,
                         class: take.class,
@@ -105,7 +108,9 @@ impl Watcher {
                 Err(error) => seen.unusable = Some(error),
             }
         }
-        if seen.unusable.is_none() && self.interval_is_due(at) && seen.choice.is_none() {
+        let skips = self.motion.as_ref().is_some_and(|(_, eye, _)| eye.skips());
+        let due = seen.unusable.is_none() && self.interval_is_due(at) && !skips;
+        if due && seen.choice.is_none() {
             seen.choice = Some(Choice {
                 trigger: Trigger::Interval,
                 class: Class::Interval,
@@ -233,7 +238,7 @@ mod tests {
             let seen = watch(&mut watcher, at, false);
             kept += u32::from(seen.choice.is_some());
             looked += u32::from(seen.observation.is_some());
-            light += u32::from(seen.observation.is_some_and(|o| o.light_change));
+            light += u32::from(seen.observation.is_some_and(|o| o.light_change.is_some()));
         }
         assert_eq!((kept, light), (6, 0), "one each 10 s, that of the year among them");
         assert!(looked >= 298, "{looked}");

@@ -18,7 +18,7 @@ use crate::capture::{Seen, Watcher};
 use crate::clock::{BootId, Clock, SystemClock};
 use crate::config::units;
 use crate::firstpass::trigger::{EventSettings, Transition};
-use crate::firstpass::{MotionSettings, Quality};
+use crate::firstpass::{Condition, Direction, LightChange, MotionSettings, Quality, Vision};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -56,8 +56,12 @@ struct Line<'a> {
     motion: bool,
     score: f32,
     boxes: Vec<[u32; 4]>,
+    direction: Option<&'static str>,
+    dwell: f64,
     quality: Quality,
-    light_change: bool,
+    conditions: Vec<&'static str>,
+    vision: Option<Vision>,
+    light_change: Option<LightChange>,
     event: Option<&'a str>,
     kept: bool,
     reason: Option<&'a str>,
@@ -147,7 +151,11 @@ fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> 
         motion: observation.motion,
         score: observation.score,
         boxes: observation.boxes.iter().map(|b| [b.x, b.y, b.w, b.h]).collect(),
+        direction: observation.direction.map(Direction::name),
+        dwell: observation.dwell.as_secs_f64(),
         quality: observation.quality,
+        conditions: observation.conditions.iter().map(Condition::name).collect(),
+        vision: observation.vision,
         light_change: observation.light_change,
         event,
         kept: seen.choice.is_some(),

@@ -315,6 +315,12 @@ macro_rules! words {
 
 words!(SceneFormat => crate::frame::PixelFormat { "mjpeg" Mjpeg, "yuyv" Yuyv });
 words!(Style => crate::grant::AddressStyle { "path" Path, "virtual-host" VirtualHost });
+words!(Sensitivity => crate::firstpass::Sensitivity {
+    "low" Low, "medium" Medium, "high" High,
+});
+words!(Condition => crate::firstpass::Condition {
+    "dark" Dark, "bright" Bright, "blurred" Blurred, "frozen" Frozen, "covered" Covered, "moved" Moved,
+});
 words!(Keep => crate::firstpass::trigger::Keep { "first" First, "all" All });
 words!(Provider => crate::grant::Provider {
     "aws" Aws, "minio" Minio, "seaweedfs" Seaweedfs, "rgw" Rgw,

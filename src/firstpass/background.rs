@@ -6,6 +6,9 @@
 //! so that 5 and 30 frames a second learn alike:
 //! unchanged samples follow with [`FOLLOW`]; changed ones hardly at all ([`MOVING`]), unless they stand
 //! still, when the thing that stopped (or the hole that one left) is absorbed with [`ABSORB`].
+//!
+//! The loops are over 16-bit integers and free of branches, so that SSE2 and NEON take eight samples at a
+//! time without a line written for them; products are kept as their upper half, which both have.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,20 +18,30 @@ use super::light::Relight;
 /// Deviations above the threshold that count as noise. A mean absolute deviation is 0.8 standard
 /// deviations of normal noise.
 const NOISE: i16 = 4;
-/// Below this mean the threshold falls with the light, for what things reflect does too; half of it
+/// Below this mean the threshold falls with the light, for what things reflect does too; a fifth of it
 /// remains.
-const DARK: f32 = 72.0;
+const DARK: f32 = 120.0;
+const REMAINS: i16 = 5;
 /// Time constants in seconds.
 const FOLLOW: f32 = 3.0;
 const ABSORB: f32 = 8.0;
 const MOVING: f32 = 180.0;
-/// Of the deviation: at unchanged samples, and at changed ones (a swaying branch).
+/// Of the deviation: at unchanged samples, and at those that change again and again (a swaying branch).
+/// What passes once teaches nothing, or a lane would go blind by its own traffic.
 const DEVIATION: f32 = 12.0;
-const UNREST: f32 = 40.0;
+const UNREST: f32 = 12.0;
+/// A sample that changed so often of late, in [`ONSET`]s, changes again and again; they fade with this
+/// time constant.
+const OFTEN: u8 = 4 * ONSET;
+const ONSET: u8 = 32;
+const FADE: f32 = 8.0;
+/// They fade by steps, which whole numbers can hold.
+const FADE_STEP: Duration = Duration::from_millis(500);
 /// Of the short memory that tells standing still from moving.
 const RECENT: f32 = 1.5;
 /// A changed sample adds no more than this to the deviation's learning.
 const MOST_DEVIATION: i16 = 24 << LEVEL;
+const MOST_NOISE: i16 = 4 << LEVEL;
 /// Levels from the short memory that still count as standing still.
 const STILL: u16 = 6 << LEVEL;
 /// Levels from the mean that count as a shift.
@@ -51,10 +64,12 @@ pub(super) fn from_level(level: f32) -> i16 {
     (level.clamp(0.0, 255.0) * (1 << LEVEL) as f32).round() as i16
 }
 
-/// `by` of `value`, rounded; `by` has 15 fraction bits.
+/// `by` of `value`, rounded; `by` has 16 fraction bits. The halves of the product one by one: rounding it
+/// whole would take 32 bits a sample.
 #[inline(always)]
 fn part(value: i16, by: i16) -> i16 {
-    ((i32::from(value) * i32::from(by) + (1 << 14)) >> 15) as i16
+    let product = i32::from(value) * i32::from(by);
+    (product >> 16) as i16 + ((product as u16) >> 15) as i16
 }
 
 #[inline(always)]
@@ -62,9 +77,9 @@ fn sample(x: u8) -> i16 {
     i16::from(x) << LEVEL
 }
 
-/// A share of at most 1 with 15 fraction bits.
+/// A share with 16 fraction bits; a half is the most.
 fn share(of_one: f32) -> i16 {
-    (of_one * 32768.0).round().min(32767.0) as i16
+    (of_one * 65536.0).round().min(32767.0) as i16
 }
 
 /// The learnt scene. All planes have the small plane's size.
@@ -73,8 +88,16 @@ pub(super) struct Background {
     /// Below 255 levels each, so that differences fit 16 bits.
     mean: Vec<i16>,
     deviation: Vec<i16>,
-    /// The short memory; the mean itself where nothing has changed.
+    /// The short memory, of chunks that are `restless`; elsewhere the mean itself stands for it.
     recent: Vec<i16>,
+    /// How often a sample began to be changed, of late; the lowest bit: it is changed.
+    onsets: Vec<u8>,
+    /// By chunk: did something change there in the last frame?
+    restless: Vec<bool>,
+    /// By chunk: how long ago its onsets were let fade.
+    unfaded: Vec<Duration>,
+    /// The means before the light changed last.
+    before: Vec<i16>,
 }
 
 /// How many samples of a frame are not as they were.
@@ -113,6 +136,11 @@ impl Rates {
     }
 }
 
+/// Thresholds from here on are alike: nothing reaches them.
+const MOST_THRESHOLD: u8 = 250;
+/// Eight times this fits 16 bits.
+const SMALL: i16 = i16::MAX >> 3;
+
 /// By how much a sample may leave its mean.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -123,14 +151,16 @@ struct Limit {
 
 impl Limit {
     fn new(threshold: u8) -> Self {
-        let most = sample(threshold);
-        Self { most, least: most / 2, slope: share(f32::from(threshold) / DARK) }
+        let most = sample(threshold.min(MOST_THRESHOLD));
+        // 13 fraction bits, so that it fits whatever the threshold.
+        let slope = (f32::from(threshold) / DARK * 8192.0) as i16;
+        Self { most, least: most / REMAINS, slope }
     }
 
     #[inline(always)]
     fn at(self, mean: i16, deviation: i16) -> i16 {
-        let lit = ((i32::from(mean) * i32::from(self.slope)) >> 15) as i16;
-        let limit = lit.min(self.most).max(self.least);
+        let eighth = ((i32::from(mean) * i32::from(self.slope)) >> 16) as i16;
+        let limit = (eighth.min(SMALL) << 3).min(self.most).max(self.least);
         limit.saturating_add(deviation / ((1 << FINER) / NOISE))
     }
 }
@@ -144,6 +174,58 @@ impl Background {
         }
         self.deviation.clear();
         self.deviation.resize(luma.len(), 1 << (LEVEL + FINER));
+        self.onsets.clear();
+        self.onsets.resize(luma.len(), 0);
+        let chunks = luma.len().div_ceil(CHUNK);
+        self.restless.clear();
+        self.restless.resize(chunks, false);
+        self.unfaded.clear();
+        self.unfaded.resize(chunks, Duration::ZERO);
+    }
+
+    /// Takes `luma` as the scene, and keeps what is known of the noise.
+    pub(super) fn take(&mut self, luma: &[u8]) {
+        for (mean, &x) in self.mean.iter_mut().zip(luma) {
+            *mean = sample(x);
+        }
+        self.restless.fill(false);
+    }
+
+    /// Takes `weight` of `luma` into the scene, and learns the noise of this light from what is left; more
+    /// than [`MOST_NOISE`] is something else.
+    pub(super) fn average(&mut self, luma: &[u8], weight: f32) {
+        let (weight, quick) = (share(weight), share(0.25));
+        for ((mean, deviation), &x) in self.mean.iter_mut().zip(&mut self.deviation).zip(luma) {
+            let off = sample(x) - *mean;
+            *mean += part(off, weight);
+            let spread = off.abs().min(MOST_NOISE) << FINER;
+            *deviation += part(spread - *deviation, quick);
+        }
+    }
+
+    /// Keeps the scene as it was before the light changed.
+    pub(super) fn remember(&mut self) {
+        self.before.clone_from(&self.mean);
+    }
+
+    /// Goes back to the remembered scene if `luma` shows it: all but `most` of its samples.
+    pub(super) fn go_back(&mut self, luma: &[u8], threshold: u8, most: f32) -> bool {
+        if self.before.len() != luma.len() {
+            return false;
+        }
+        let limit = Limit::new(threshold);
+        let model = self.before.iter().zip(&self.deviation);
+        let off = |(&x, (&mean, &deviation)): (&u8, (&i16, &i16))| {
+            (sample(x) - mean).abs() > limit.at(mean, deviation)
+        };
+        let left = luma.iter().zip(model).map(off).filter(|&left| left).count();
+        let same = left as f32 <= most * luma.len() as f32;
+        if same {
+            std::mem::swap(&mut self.mean, &mut self.before);
+            self.before.clear();
+            self.restless.fill(false);
+        }
+        same
     }
 
     /// The learnt means; [`level`] reads them.
@@ -182,14 +264,27 @@ impl Background {
         let rates = Rates::after(elapsed);
         let frame = luma.chunks(CHUNK).zip(changed.chunks(CHUNK));
         let means = self.mean.chunks_mut(CHUNK).zip(self.deviation.chunks_mut(CHUNK));
-        let model = means.zip(self.recent.chunks_mut(CHUNK));
-        for ((luma, changed), ((mean, deviation), recent)) in frame.zip(model) {
-            if changed.iter().fold(0, |any, c| any | c) == 0 {
+        let short = self.recent.chunks_mut(CHUNK).zip(self.onsets.chunks_mut(CHUNK));
+        let state = self.restless.iter_mut().zip(&mut self.unfaded);
+        for ((luma, changed), ((mean, deviation), ((recent, onsets), (restless, unfaded)))) in
+            frame.zip(means.zip(short.zip(state)))
+        {
+            *unfaded = unfaded.saturating_add(elapsed);
+            let calm = changed.iter().fold(0, |any, c| any | c) == 0;
+            if calm {
                 follow_calm(luma, mean, deviation, &rates);
-                recent.copy_from_slice(mean);
             } else {
-                follow_changed(luma, changed, mean, deviation, recent, &rates);
+                if !*restless {
+                    recent.copy_from_slice(mean);
+                }
+                if *unfaded >= FADE_STEP {
+                    fade(onsets, std::mem::take(unfaded));
+                }
+                count_onsets(onsets, changed);
+                let short = Short { recent, onsets };
+                follow_changed(luma, changed, mean, deviation, short, &rates);
             }
+            *restless = !calm;
         }
     }
 
@@ -197,13 +292,12 @@ impl Background {
     /// it, the rest from before.
     pub(super) fn learn(&mut self, luma: &[u8], weight: f32) {
         let weight = share(weight);
-        let model = self.mean.iter_mut().zip(&mut self.deviation).zip(&mut self.recent);
-        for (((mean, deviation), recent), &x) in model.zip(luma) {
+        self.restless.fill(false);
+        for ((mean, deviation), &x) in self.mean.iter_mut().zip(&mut self.deviation).zip(luma) {
             let off = sample(x) - *mean;
             *mean += part(off, weight);
             let spread = off.abs().min(MOST_DEVIATION) << (FINER - 1);
             *deviation += part(spread - *deviation, weight);
-            *recent = sample(x);
         }
     }
 
@@ -218,6 +312,12 @@ impl Background {
                 *recent = from_level(to.of(level(*recent)));
             }
         }
+    }
+
+    /// How many of these samples change again and again: a branch that sways, glittering water.
+    pub(super) fn restless(&self, parts: impl Iterator<Item = Range<usize>>) -> usize {
+        let onsets = parts.filter_map(|part| self.onsets.get(part)).flatten();
+        onsets.filter(|&&onsets| onsets >= OFTEN).count()
     }
 
     /// Takes a part of `luma` for the scene.
@@ -241,21 +341,47 @@ fn follow_calm(luma: &[u8], mean: &mut [i16], deviation: &mut [i16], rates: &Rat
     }
 }
 
+/// Lets counts fade that were not since `elapsed`.
+fn fade(onsets: &mut [u8], elapsed: Duration) {
+    let left = (256.0 * (-elapsed.as_secs_f32() / FADE).exp()) as u16;
+    for onset in onsets {
+        *onset = ((u16::from(*onset) * left) >> 8) as u8 & !1 | *onset & 1;
+    }
+}
+
+/// Counts which samples begin to be changed.
+fn count_onsets(onsets: &mut [u8], changed: &[u8]) {
+    for (onset, &changed) in onsets.iter_mut().zip(changed) {
+        let began = changed & !*onset & 1;
+        *onset = (*onset & !1).saturating_add(began * ONSET) & !1 | changed;
+    }
+}
+
+/// What is remembered for a short time.
+struct Short<'a> {
+    recent: &'a mut [i16],
+    onsets: &'a [u8],
+}
+
 fn follow_changed(
     luma: &[u8],
     changed: &[u8],
     mean: &mut [i16],
     deviation: &mut [i16],
-    recent: &mut [i16],
+    short: Short<'_>,
     rates: &Rates,
 ) {
-    let model = mean.iter_mut().zip(deviation).zip(recent);
-    for (((mean, deviation), recent), (&x, &changed)) in model.zip(luma.iter().zip(changed)) {
+    let short = short.recent.iter_mut().zip(short.onsets);
+    let model = mean.iter_mut().zip(deviation).zip(short);
+    for (((mean, deviation), (recent, &onsets)), (&x, &changed)) in
+        model.zip(luma.iter().zip(changed))
+    {
         let (off, since) = (sample(x) - *mean, sample(x) - *recent);
         let stands = since.unsigned_abs() < STILL;
         let learn = if stands { rates.absorb } else { rates.moving };
+        let unrest = if onsets >= OFTEN { rates.unrest } else { 0 };
         let (learn, spread) =
-            if changed == 0 { (rates.follow, rates.calm) } else { (learn, rates.unrest) };
+            if changed == 0 { (rates.follow, rates.calm) } else { (learn, unrest) };
         *mean += part(off, learn);
         let far = off.abs().min(MOST_DEVIATION) << FINER;
         *deviation += part(far - *deviation, spread);

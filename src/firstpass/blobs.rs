@@ -23,24 +23,85 @@ struct Run {
     parent: usize,
 }
 
+/// A box of samples, without its right and lower edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) x0: usize,
+    pub(super) x1: usize,
+    pub(super) y0: usize,
+    pub(super) y1: usize,
+}
+
+impl Extent {
+    /// Width and height.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.x1 - self.x0, self.y1 - self.y0)
+    }
+
+    pub(super) fn middle(&self) -> (f32, f32) {
+        ((self.x0 + self.x1) as f32 / 2.0, (self.y0 + self.y1) as f32 / 2.0)
+    }
+
+    /// Larger by half of itself, half of that on each side, and by one sample at least.
+    pub(super) fn grown(&self) -> Self {
+        let (w, h) = self.size();
+        let (dx, dy) = (w / 4 + 1, h / 4 + 1);
+        Self {
+            x0: self.x0.saturating_sub(dx),
+            x1: self.x1 + dx,
+            y0: self.y0.saturating_sub(dy),
+            y1: self.y1 + dy,
+        }
+    }
+
+    /// By how much the edges differ, all four together.
+    pub(super) fn differs(&self, other: &Self) -> usize {
+        self.x0.abs_diff(other.x0)
+            + self.x1.abs_diff(other.x1)
+            + self.y0.abs_diff(other.y0)
+            + self.y1.abs_diff(other.y1)
+    }
+
+    /// Samples that both hold.
+    pub(super) fn overlap(&self, other: &Self) -> usize {
+        let shared = |from: usize, to: usize| to.saturating_sub(from);
+        shared(self.x0.max(other.x0), self.x1.min(other.x1))
+            * shared(self.y0.max(other.y0), self.y1.min(other.y1))
+    }
+}
+
 /// One moving thing, in samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blob {
     root: usize,
     /// Changed samples.
     pub(super) area: usize,
-    x0: usize,
-    x1: usize,
-    y0: usize,
-    y1: usize,
+    /// Where it is.
+    pub(super) extent: Extent,
 }
 
 impl Blob {
     /// In pixels of a frame of this size.
     pub(super) fn pixels(&self, size: (u32, u32)) -> PixelBox {
         let edge = |at: usize, limit: u32| ((at * 8) as u32).min(limit);
-        let (x, y) = (edge(self.x0, size.0), edge(self.y0, size.1));
-        PixelBox { x, y, w: edge(self.x1, size.0) - x, h: edge(self.y1, size.1) - y }
+        let Extent { x0, x1, y0, y1 } = self.extent;
+        let (x, y) = (edge(x0, size.0), edge(y0, size.1));
+        PixelBox { x, y, w: edge(x1, size.0) - x, h: edge(y1, size.1) - y }
+    }
+}
+
+/// The least that a thing must be, in samples.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Least {
+    pub(super) area: usize,
+    /// Of its box.
+    pub(super) size: (usize, usize),
+}
+
+impl Least {
+    fn allows(self, blob: &Blob) -> bool {
+        let (w, h) = blob.extent.size();
+        blob.area >= self.area && w >= self.size.0 && h >= self.size.1
     }
 }
 
@@ -54,15 +115,15 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    /// Finds the things of at least `smallest` samples in a plane of 0 and 1, `width` wide; largest
+    /// Finds the things that are no smaller than `least` in a plane of 0 and 1, `width` wide; largest
     /// first.
-    pub(super) fn find(&mut self, changed: &[u8], width: usize, smallest: usize) {
+    pub(super) fn find(&mut self, changed: &[u8], width: usize, least: Least) {
         self.width = width;
         self.despeckle(changed);
         self.take_runs();
         self.join_rows();
         self.gather();
-        self.blobs.retain(|b| b.area >= smallest);
+        self.blobs.retain(|b| least.allows(b));
         self.blobs.sort_unstable_by_key(|b| (std::cmp::Reverse(b.area), b.root));
     }
 
@@ -151,17 +212,18 @@ impl Finder {
             let run = self.runs[i];
             self.runs[i].parent = root;
             if root == i {
-                let (x0, x1, y0, y1) = (run.x0, run.x1, run.y, run.y + 1);
-                self.blobs.push(Blob { root, area: x1 - x0, x0, x1, y0, y1 });
+                let extent = Extent { x0: run.x0, x1: run.x1, y0: run.y, y1: run.y + 1 };
+                self.blobs.push(Blob { root, area: run.x1 - run.x0, extent });
                 continue;
             }
             // Roots are the lowest index of their blob and were pushed in order.
             if let Ok(at) = self.blobs.binary_search_by_key(&root, |b| b.root) {
                 let blob = &mut self.blobs[at];
                 blob.area += run.x1 - run.x0;
-                blob.x0 = blob.x0.min(run.x0);
-                blob.x1 = blob.x1.max(run.x1);
-                blob.y1 = blob.y1.max(run.y + 1);
+                let extent = &mut blob.extent;
+                extent.x0 = extent.x0.min(run.x0);
+                extent.x1 = extent.x1.max(run.x1);
+                extent.y1 = extent.y1.max(run.y + 1);
             }
         }
     }
@@ -189,11 +251,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn least(area: usize, size: (usize, usize)) -> Least {
+        Least { area, size }
+    }
+
     fn found(picture: &[&str], smallest: usize) -> (Finder, Vec<(usize, PixelBox)>) {
         let plane: Vec<u8> =
             picture.iter().flat_map(|r| r.bytes().map(|b| u8::from(b == b'#'))).collect();
         let mut finder = Finder::default();
-        finder.find(&plane, picture[0].len(), smallest);
+        finder.find(&plane, picture[0].len(), least(smallest, (0, 0)));
         let size = (picture[0].len() as u32 * 8 - 3, picture.len() as u32 * 8 - 3);
         let things = finder.blobs().iter().map(|b| (b.area, b.pixels(size))).collect();
         (finder, things)
@@ -233,6 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_narrow_or_too_low_is_left_out() {
+        let picture =
+            ["###......", "###......", ".........", ".........", "....#####", "....#####"];
+        let plane: Vec<u8> = picture.concat().bytes().map(|b| u8::from(b == b'#')).collect();
+        let mut finder = Finder::default();
+        let mut count = |size| {
+            finder.find(&plane, 9, least(1, size));
+            finder.blobs().len()
+        };
+        assert_eq!([count((3, 2)), count((4, 1)), count((1, 3)), count((6, 1))], [2, 1, 0, 0]);
+    }
+
+    #[test]
     fn a_blob_is_dropped_by_its_own_runs() {
         let (mut finder, _) = found(&["##....##", "##....##"], 1);
         let mut asked = Vec::new();
@@ -252,7 +331,7 @@ mod tests {
         ) {
             let height = plane.len() / width;
             let mut finder = Finder::default();
-            finder.find(&plane[..width * height], width, 1);
+            finder.find(&plane[..width * height], width, least(1, (0, 0)));
             let total: usize = finder.blobs().iter().map(|b| b.area).sum();
             prop_assert_eq!(total, finder.clean.iter().map(|&c| usize::from(c)).sum::<usize>());
             for b in finder.boxes((width as u32 * 8, height as u32 * 8)) {

@@ -24,6 +24,11 @@ const TEXTURE: f64 = 3.0;
 /// Correlation with the texture below from which on a blob is light. A thing's own texture has none
 /// with what it covers.
 const SAME_TEXTURE: f64 = 0.7;
+/// Light that comes little by little changes by less than this many levels from a frame to one some
+/// 200 ms later. The edges of what moves change by its contrast.
+const GRADUAL: f32 = 8.0;
+/// Smaller changes than this are noise.
+const NOISE: f32 = 3.0;
 /// Levels at which a sensor clips; clipped samples tell nothing about gain.
 const CLIPPED: Range<u8> = 4..251;
 
@@ -156,22 +161,37 @@ pub(super) fn shines_through(
     textured && both > SAME_TEXTURE * (seen * below).sqrt()
 }
 
-/// Did this blob come little by little since the `earlier` plane, all but an eighth of it?
-pub(super) fn is_gradual(
+/// How many samples of this blob came at once, since the `earlier` plane: half of what sets them off
+/// their mean is new. [`GRADUAL`] is enough, and less than [`NOISE`] is nothing.
+pub(super) fn sudden(
     luma: &[u8],
     earlier: &[u8],
-    limit: u8,
+    mean: &[i16],
     runs: impl Iterator<Item = Range<usize>>,
-) -> bool {
-    let (mut sudden, mut count) = (0, 0);
+) -> usize {
+    let mut sudden = 0;
     for run in runs {
-        let (xs, es) = (luma.get(run.clone()), earlier.get(run));
-        for (x, e) in xs.unwrap_or_default().iter().zip(es.unwrap_or_default()) {
-            sudden += usize::from(x.abs_diff(*e) >= limit);
-            count += 1;
+        let (xs, es, ms) = (luma.get(run.clone()), earlier.get(run.clone()), mean.get(run));
+        let planes = xs.unwrap_or_default().iter().zip(es.unwrap_or_default());
+        for ((&x, e), &m) in planes.zip(ms.unwrap_or_default()) {
+            let off = (f32::from(x) - level(m)).abs();
+            let limit = (off / 2.0).clamp(NOISE, GRADUAL);
+            sudden += usize::from(f32::from(x.abs_diff(*e)) >= limit);
         }
     }
-    count > 0 && sudden * 8 <= count
+    sudden
+}
+
+/// Is the light the same as in the `earlier` plane, or does it drift so slowly that the model can follow?
+/// Things may move meanwhile, in a part of the picture.
+pub(super) fn is_steady(luma: &[u8], earlier: &[u8]) -> bool {
+    let (mut moved, mut sum) = (0usize, 0i64);
+    for (&x, &e) in luma.iter().zip(earlier) {
+        moved += usize::from(x.abs_diff(e) >= 8);
+        sum += i64::from(x) - i64::from(e);
+    }
+    let count = luma.len().min(earlier.len());
+    moved * 7 <= count && sum.unsigned_abs() as usize <= 3 * count
 }
 
 /// Sums for a line through points.

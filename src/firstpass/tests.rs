@@ -17,6 +17,7 @@ struct Room {
     light: (f32, f32),
     /// A box of one grey level.
     thing: Option<(PixelBox, u8)>,
+    colour: bool,
 }
 
 impl Room {
@@ -28,6 +29,7 @@ impl Room {
             noise: 12,
             light: (1.0, 0.0),
             thing: None,
+            colour: true,
         }
     }
 
@@ -52,7 +54,8 @@ impl Room {
                 };
                 let lit = (level * self.light.0 + self.light.1) as i32;
                 let noisy = lit + self.rng.i32(-self.noise..=self.noise);
-                data.extend_from_slice(&[noisy.clamp(0, 255) as u8, 128]);
+                let chroma = 128 + if self.colour { (x / 40 * 9 % 40) as u8 } else { 0 };
+                data.extend_from_slice(&[noisy.clamp(0, 255) as u8, chroma]);
             }
         }
         data
@@ -95,7 +98,7 @@ fn an_empty_noisy_room_is_still_from_the_first_frame_on() {
     room.noise = 40;
     let seen = room.run(600);
     assert_eq!(motions(&seen), 0);
-    assert!(seen.iter().all(|o| !o.light_change && o.boxes.is_empty() && o.score == 0.0));
+    assert!(seen.iter().all(|o| o.light_change.is_none() && o.boxes.is_empty() && o.score == 0.0));
 }
 
 #[test]
@@ -126,8 +129,11 @@ fn a_moving_thing_is_boxed_where_it_is() {
 #[test]
 fn what_stays_is_absorbed_and_its_going_too() {
     let mut room = Room::warm();
-    room.thing = thing(120, 96);
-    assert_eq!(motions(&room.run(5)), 5);
+    for step in 0..5 {
+        room.thing = thing(80 + step * 10, 96);
+        assert!(room.look().motion);
+    }
+    assert_eq!(motions(&room.run(5)), 5, "it stands");
     room.run(200);
     assert_eq!(motions(&room.run(20)), 0);
     room.thing = None;
@@ -143,12 +149,12 @@ fn lamp_switches_day_and_night_are_light_and_never_motion() {
         for _ in 0..3 {
             room.light = light;
             let on = room.run(40);
-            assert!(on[0].light_change, "{light:?}");
+            assert_eq!(on[0].light_change, Some(LightChange::Step), "{light:?}");
             room.light = (1.0, 0.0);
             let off = room.run(40);
-            assert!(off[0].light_change, "{light:?}");
+            assert_eq!(off[0].light_change, Some(LightChange::Step), "{light:?}");
             assert_eq!(motions(&on) + motions(&off), 0, "{light:?}");
-            assert!(!on[39].light_change && !off[39].light_change);
+            assert_eq!((on[39].light_change, off[39].light_change), (None, None));
         }
     }
 }
@@ -183,8 +189,8 @@ fn a_covered_lens_is_no_motion() {
 fn zones_and_smallest_area_are_kept_to() {
     let left = Polygon(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
     let zoned = |include: &[Polygon], exclude: &[Polygon], min_area| MotionSettings {
-        include: include.to_vec(),
-        exclude: exclude.to_vec(),
+        include: include.iter().cloned().map(Zone::from).collect(),
+        exclude: exclude.iter().cloned().map(Zone::from).collect(),
         min_area,
         ..MotionSettings::default()
     };
@@ -231,6 +237,116 @@ fn steady_looking_keeps_its_buffers() {
     let before = places(&room.pass);
     room.run(5);
     assert_eq!(places(&room.pass), before);
+}
+
+#[test]
+fn lightning_is_a_flash_and_the_scene_is_known_again_at_once() {
+    let mut room = Room::warm();
+    for _ in 0..4 {
+        room.light = (1.0, 70.0);
+        let flash = room.run(2);
+        room.light = (1.0, 0.0);
+        let back = room.look();
+        assert_eq!(motions(&flash), 0);
+        assert_eq!(back.light_change, Some(LightChange::Flash));
+        room.thing = thing(120, 96);
+        assert!(room.look().motion, "one frame after it");
+        room.thing = None;
+        room.run(60);
+    }
+}
+
+#[test]
+fn the_infrared_filter_is_told_from_a_lamp_by_the_colour_that_goes_with_it() {
+    let mut room = Room::warm();
+    assert_eq!(room.look().vision, Some(Vision::Colour));
+    (room.light, room.colour) = ((0.6, 50.0), false);
+    let seen = room.run(20);
+    assert_eq!((motions(&seen), seen[0].light_change), (0, Some(LightChange::Infrared)));
+    assert_eq!(seen[19].vision, Some(Vision::Grey));
+    room.light = (0.9, 20.0);
+    assert_eq!(room.look().light_change, Some(LightChange::Step), "a lamp, at night");
+    room.run(20);
+    (room.light, room.colour) = ((1.0, 0.0), true);
+    let seen = room.run(20);
+    assert_eq!((motions(&seen), seen[0].light_change), (0, Some(LightChange::Infrared)));
+}
+
+#[test]
+fn exposure_that_hunts_is_no_motion() {
+    let mut room = Room::warm();
+    for i in 0..300u32 {
+        // Up in four frames, holds, and down again.
+        let phase = i % 40;
+        let up = if phase < 20 { phase.min(4) } else { 4 - (phase - 20).min(4) };
+        room.light = (1.0 + 0.12 * up as f32, 0.0);
+        assert!(!room.look().motion, "frame {i}");
+    }
+}
+
+#[test]
+fn a_walker_in_the_dark_is_found() {
+    let mut room = Room::new(MotionSettings::default());
+    (room.light, room.noise) = ((0.25, 4.0), 5);
+    room.run(50);
+    let mut found = 0;
+    for step in 0..20 {
+        // The wall's grey levels are 14 to 43, and the walker's is 36.
+        room.thing = Some((PixelBox { x: 16 + step * 12, y: 96, w: 32, h: 80 }, 130));
+        found += u32::from(room.look().motion);
+    }
+    assert!(found >= 17, "{found} of 20");
+}
+
+#[test]
+fn a_tree_that_sways_settles_and_a_walker_before_it_is_seen() {
+    let mut room = Room::warm();
+    let mut sway = |room: &mut Room, frames: u32| {
+        let mut motions = 0;
+        for _ in 0..frames {
+            // Most of a swing a second.
+            let swing = (room.frames as f32 * 0.9).sin() * 14.0;
+            room.thing = Some((PixelBox { x: (150.0 + swing) as u32, y: 20, w: 26, h: 40 }, 180));
+            motions += u32::from(room.look().motion);
+        }
+        motions
+    };
+    sway(&mut room, 150);
+    let settled = sway(&mut room, 300);
+    assert!(settled <= 15, "{settled} of 300");
+    room.thing = thing(40, 120);
+    assert!(room.look().motion);
+}
+
+#[test]
+fn a_window_that_lights_up_is_light_and_somebody_who_comes_is_not() {
+    let mut room = Room::warm();
+    let window = PixelBox { x: 160, y: 80, w: 24, h: 24 };
+    room.thing = Some((window, 250));
+    assert_eq!(motions(&room.run(20)), 0);
+    for step in 0..6 {
+        let place = PixelBox { x: 40 + step * 8, y: 150, w: 24, h: 24 };
+        room.thing = Some((place, 250));
+        room.look();
+    }
+    let seen = room.look();
+    assert!(seen.motion, "{seen:?}");
+    assert_eq!(seen.direction, Some(Direction::Right));
+    assert_eq!(seen.dwell, Duration::from_millis(1200));
+}
+
+#[test]
+fn a_zone_that_is_switched_counts_from_the_next_frame_on() {
+    let left = Polygon(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
+    let zone = Zone { polygon: left, active: Some(1) };
+    let mut room = Room::new(MotionSettings { include: vec![zone], ..MotionSettings::default() });
+    room.run(20);
+    room.thing = thing(64, 96);
+    room.pass.set_active(&[true, false]);
+    assert!(!room.look().motion);
+    room.pass.set_active(&[false, true]);
+    room.thing = thing(90, 96);
+    assert!(room.look().motion);
 }
 
 proptest! {

@@ -1,26 +1,37 @@
 //! Zones: which samples of the small plane are watched.
 //!
-//! Called by [`super::FirstPass`] when the size of the frames changes. A sample is watched when its
-//! centre lies in an include polygon (or there are none) and in no exclude polygon. Inside is by the
-//! even-odd rule. Polygons of fewer than three points and points that are not numbers enclose nothing.
+//! Called by [`super::motion`] when the size of the frames changes, and when zones are switched. A sample is
+//! watched when its centre lies in an include zone that is on (or there are no include zones at all) and in
+//! no exclude zone that is on. Inside is by the even-odd rule. Polygons of fewer than three points and
+//! points that are not numbers enclose nothing.
+//!
+//! A zone has a number where it is not always on. Which numbers are on is said from outside, as this
+//! module knows no time of day; numbers of which nothing was said are on.
 
-use super::{MotionSettings, Polygon};
+use super::{MotionSettings, Polygon, Zone};
 
-/// One byte per sample, 1 where motion counts.
-pub(super) fn rasterise(settings: &MotionSettings, width: usize, height: usize) -> Vec<u8> {
+/// One byte per sample, 1 where motion counts; `on` by the zones' numbers.
+pub(super) fn rasterise(
+    settings: &MotionSettings,
+    on: &[bool],
+    width: usize,
+    height: usize,
+) -> Vec<u8> {
+    let is_on = |zone: &&Zone| zone.active.is_none_or(|n| on.get(n).copied().unwrap_or(true));
+    let chosen = |zones: &[Zone]| {
+        zones.iter().filter(is_on).map(|zone| zone.polygon.clone()).collect::<Vec<_>>()
+    };
+    let (include, exclude) = (chosen(&settings.include), chosen(&settings.exclude));
+    let within = |zones: &[Polygon], point| zones.iter().any(|zone| contains(zone, point));
     let mut mask = Vec::with_capacity(width * height);
     for y in 0..height {
         for x in 0..width {
             let centre = ((x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32);
-            mask.push(u8::from(watched(settings, centre)));
+            let included = settings.include.is_empty() || within(&include, centre);
+            mask.push(u8::from(included && !within(&exclude, centre)));
         }
     }
     mask
-}
-
-fn watched(settings: &MotionSettings, point: (f32, f32)) -> bool {
-    let within = |zones: &[Polygon]| zones.iter().any(|zone| contains(zone, point));
-    (settings.include.is_empty() || within(&settings.include)) && !within(&settings.exclude)
 }
 
 /// Even-odd: counts the edges to the right of the point.
@@ -44,14 +55,34 @@ mod tests {
 
     fn mask(include: &[Polygon], exclude: &[Polygon]) -> Vec<String> {
         let settings = MotionSettings {
-            include: include.to_vec(),
-            exclude: exclude.to_vec(),
+            include: include.iter().cloned().map(Zone::from).collect(),
+            exclude: exclude.iter().cloned().map(Zone::from).collect(),
             ..MotionSettings::default()
         };
-        let mask = rasterise(&settings, 4, 4);
+        drawn(&settings, &[])
+    }
+
+    fn drawn(settings: &MotionSettings, on: &[bool]) -> Vec<String> {
+        let mask = rasterise(settings, on, 4, 4);
         mask.chunks(4)
             .map(|r| r.iter().map(|&m| if m == 1 { '#' } else { '.' }).collect())
             .collect()
+    }
+
+    #[test]
+    fn zones_that_are_off_neither_show_nor_hide_anything() {
+        let half = |x: f32| polygon(&[(x, 0.0), (x + 0.5, 0.0), (x + 0.5, 1.0), (x, 1.0)]);
+        let zone = |polygon, n| Zone { polygon, active: Some(n) };
+        let top = polygon(&[(0.0, 0.0), (1.0, 0.0), (1.0, 0.25), (0.0, 0.25)]);
+        let settings = MotionSettings {
+            include: vec![zone(half(0.0), 0), zone(half(0.5), 1)],
+            exclude: vec![zone(top, 2)],
+            ..MotionSettings::default()
+        };
+        assert_eq!(drawn(&settings, &[]), ["....", "####", "####", "####"]);
+        assert_eq!(drawn(&settings, &[true, false, false]), ["##.."; 4]);
+        assert_eq!(drawn(&settings, &[false, true]), ["....", "..##", "..##", "..##"]);
+        assert_eq!(drawn(&settings, &[false, false, false]), ["...."; 4]);
     }
 
     #[test]

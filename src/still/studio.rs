@@ -17,7 +17,7 @@ use super::scale::{self, ScaleError};
 use super::{Candidate, Order, Profile, said};
 use crate::clock::{BootId, WallTime};
 use crate::contract::Facts;
-use crate::firstpass::Observation;
+use crate::firstpass::{Condition, Observation};
 use crate::frame::{Geometry, PixelFormat};
 
 /// Why a candidate made no picture; it is refused as broken, and the next one is tried.
@@ -188,6 +188,13 @@ fn measured(seen: &Observation, picture: &Picture<'_>) -> Vec<(String, String)> 
         let (x, w) = scaled(b.x, b.w, picture.frame.0, picture.made.0);
         let (y, h) = scaled(b.y, b.h, picture.frame.1, picture.made.1);
         meta.push(("motion-box".into(), format!("{x}-{y}-{w}-{h}")));
+    }
+    if let Some(direction) = seen.direction {
+        meta.push(("motion-direction".into(), direction.name().into()));
+    }
+    let conditions: Vec<_> = seen.conditions.iter().map(Condition::name).collect();
+    if !conditions.is_empty() {
+        meta.push(("conditions".into(), conditions.join(":")));
     }
     let detail = seen.quality.detail;
     if detail.is_finite() && detail > 0.0 {

@@ -36,8 +36,8 @@ pub(super) fn candidate(
             motion: true,
             score: 0.01324,
             boxes: vec![PixelBox { x: 1, y: 2, w: 3, h: 4 }],
-            light_change: false,
             quality: Quality { brightness: 90.0, contrast: 9.0, detail: 12.345 },
+            ..Observation::default()
         }),
         trigger: Trigger::Motion,
         event: Some(("0f3c9a52-1d4c".into(), true)),

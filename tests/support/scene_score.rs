@@ -177,7 +177,7 @@ fn count(
 ) {
     let tally = &mut score.tallies[condition as usize];
     tally.frames += 1;
-    tally.light += u64::from(seen.light_change);
+    tally.light += u64::from(seen.light_change.is_some());
     let area = f64::from(size.0) * f64::from(size.1);
     let large = |o: &&TruthBox| {
         let p = o.place;

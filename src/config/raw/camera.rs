@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{Format, Keep, SceneFormat, ZoneKind};
+use super::{Condition, Format, Keep, SceneFormat, Sensitivity, ZoneKind};
 use crate::camera::v4l2::controls::Wanted;
 use crate::config::units::{Pixels, Speed, Time, UsbId};
 
@@ -27,6 +27,9 @@ pub(crate) struct Camera {
     /// Motion detection, on unless `enabled = false`.
     #[serde(default)]
     pub(crate) motion: Motion,
+    /// What is told when the picture is no good, or somebody tampers with the camera.
+    #[serde(default)]
+    pub(crate) tamper: Tamper,
     /// Take a picture every so often, whatever moves. Default: never.
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "365d"))]
     pub(crate) interval: Option<Time>,
@@ -193,12 +196,21 @@ pub(crate) struct Exec {
 pub(crate) struct Motion {
     /// Look for motion.
     pub(crate) enabled: bool,
-    /// Smallest share of the watched area that a moving thing must cover.
+    /// How much it takes to be motion: sets `threshold` and `min_area`, unless they are given.
+    pub(crate) sensitivity: Sensitivity,
+    /// Smallest share of the watched area that a moving thing must cover. Default: by `sensitivity`.
     #[schemars(range(min = 0.0001, max = 1.0))]
-    pub(crate) min_area: f64,
-    /// How far a sample must leave its background, in grey levels, on top of the noise learnt.
+    pub(crate) min_area: Option<f64>,
+    /// Smallest width of a moving thing, in 0..1 of the picture's.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(crate) min_width: f64,
+    /// Smallest height of a moving thing, in 0..1 of the picture's.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(crate) min_height: f64,
+    /// How far a sample must leave its background, in grey levels, on top of the noise learnt. Default: by
+    /// `sensitivity`.
     #[schemars(range(min = 1, max = 255))]
-    pub(crate) threshold: u8,
+    pub(crate) threshold: Option<u8>,
     /// Motion must last so long before an event begins.
     #[schemars(extend("minDuration" = "0ms", "maxDuration" = "60s"))]
     pub(crate) min_duration: Time,
@@ -222,8 +234,11 @@ impl Default for Motion {
     fn default() -> Self {
         Self {
             enabled: true,
-            min_area: 0.001,
-            threshold: 10,
+            sensitivity: Sensitivity::Medium,
+            min_area: None,
+            min_width: 0.0,
+            min_height: 0.0,
+            threshold: None,
             min_duration: Time::ms(200),
             post_event: Time::secs(5),
             max_duration: Time::secs(60),
@@ -231,6 +246,26 @@ impl Default for Motion {
             every: None,
             zone: Vec::new(),
         }
+    }
+}
+
+/// What is told when the picture is no good, or somebody tampers with the camera.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tamper {
+    /// Tell it; needs motion detection, which looks at the frames.
+    pub(crate) enabled: bool,
+    /// A condition is told when it has lasted so long, and is over when it has stayed away so long.
+    #[schemars(extend("minDuration" = "1s", "maxDuration" = "1h"))]
+    pub(crate) after: Time,
+    /// While one of these lasts, neither motion nor the interval takes pictures; commands do.
+    #[schemars(length(max = 6))]
+    pub(crate) skip: Vec<Condition>,
+}
+
+impl Default for Tamper {
+    fn default() -> Self {
+        Self { enabled: true, after: Time::secs(10), skip: Vec::new() }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::capture;
 use crate::config::place::Path;
 use crate::config::{raw, units};
 use crate::firstpass::trigger::{EventSettings, Keep};
-use crate::firstpass::{MotionSettings, Polygon};
+use crate::firstpass::{Condition, MotionSettings, Polygon, Sensitivity, TamperSettings};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
 
@@ -27,7 +27,8 @@ impl Check<'_> {
         shared: &Shared,
         path: &Path,
     ) -> Option<capture::Settings> {
-        let motion = self.motion(&camera.motion, &path.key("motion"));
+        let tamper = tamper(&camera.tamper);
+        let motion = self.motion(&camera.motion, tamper, &path.key("motion"));
         let source = self.source(&camera, path)?;
         Some(capture::Settings {
             source,
@@ -206,6 +207,7 @@ impl Check<'_> {
     fn motion(
         &mut self,
         motion: &raw::Motion,
+        tamper: Option<TamperSettings>,
         path: &Path,
     ) -> Option<(MotionSettings, EventSettings)> {
         if motion.min_duration >= motion.max_duration {
@@ -227,13 +229,17 @@ impl Check<'_> {
         };
         let zones = |kind| {
             let of_kind = motion.zone.iter().filter(move |z| z.kind == kind);
-            of_kind.map(|z| polygon(&z.points)).collect()
+            of_kind.map(|z| polygon(&z.points).into()).collect()
         };
+        let (threshold, min_area) = Sensitivity::from(motion.sensitivity).thresholds();
         #[allow(clippy::cast_possible_truncation, reason = "a share of 0 to 1")]
-        let min_area = motion.min_area as f32;
+        let share = |of: f64| of as f32;
         let settings = MotionSettings {
-            min_area,
-            threshold: motion.threshold,
+            min_area: motion.min_area.map_or(min_area, share),
+            min_width: share(motion.min_width),
+            min_height: share(motion.min_height),
+            threshold: motion.threshold.unwrap_or(threshold),
+            tamper,
             include: zones(raw::ZoneKind::Include),
             exclude: zones(raw::ZoneKind::Exclude),
         };
@@ -245,6 +251,11 @@ impl Check<'_> {
         };
         motion.enabled.then_some((settings, events))
     }
+}
+
+fn tamper(tamper: &raw::Tamper) -> Option<TamperSettings> {
+    let skip = tamper.skip.iter().copied().map(Condition::from).collect();
+    tamper.enabled.then_some(TamperSettings { after: tamper.after.0, skip })
 }
 
 fn frame_bytes(format: PixelFormat, size: units::Pixels) -> u64 {

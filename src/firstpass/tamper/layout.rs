@@ -1,0 +1,152 @@
+//! Where a scene has edges, and whether it still has them there.
+//!
+//! Once a second the scene that the motion model has learnt, free of noise and of what moves, is held
+//! against one that follows it slowly, in tiles. Light changes how strong the differences of neighbours are,
+//! and hardly their pattern: so of each tile that had texture it is asked whether there still is some, and
+//! whether it correlates with what was there. The sun's shadows wander more slowly than this learns.
+
+use std::time::Duration;
+
+use super::Verdict;
+use crate::clock::BootTime;
+
+/// Time between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Looks before anything is said.
+const WARM: u32 = 30;
+/// The share of each look that is learnt: a time constant of five minutes.
+const RATE: f32 = 1.0 / 300.0;
+/// A view that has been another for so long is the scene.
+pub(super) const ACCEPT: Duration = Duration::from_secs(3600);
+/// Tiles across and down.
+const TILES: (usize, usize) = (8, 6);
+/// Fewest tiles with texture that can say anything.
+const FEWEST: usize = 6;
+/// Root mean square of the differences of neighbours, in grey levels: of a tile with texture, and of one
+/// that has lost it for certain.
+const TEXTURE: f32 = 2.5;
+const NOTHING: f32 = 0.6;
+/// A tile has lost its texture when so little of it is left, in the same light.
+const LEFT: f32 = 0.2;
+/// Correlation of a tile's differences then and now: the same, and another.
+const SAME: f32 = 0.5;
+const OTHER: f32 = 0.3;
+/// Grey levels are kept with so many fractions.
+const LEVEL: f32 = 128.0;
+
+/// One camera's layout.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    learnt: Vec<f32>,
+    brightness: f32,
+    looks: u32,
+    looked: Option<BootTime>,
+    /// Since when the view is another.
+    other_since: Option<BootTime>,
+    covered: Verdict,
+    moved: Verdict,
+}
+
+/// How many tiles had texture, and of them, how many have lost it, show the same, and show another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Votes {
+    textured: usize,
+    lost: usize,
+    same: usize,
+    other: usize,
+}
+
+impl Layout {
+    pub(super) fn covered(&self) -> Verdict {
+        self.covered
+    }
+
+    pub(super) fn moved(&self) -> Verdict {
+        self.moved
+    }
+
+    /// Looks at a scene `width` samples wide, if it is time.
+    pub(super) fn look(&mut self, scene: &[i16], width: usize, brightness: f32, at: BootTime) {
+        if self.learnt.len() != scene.len() {
+            *self =
+                Self { learnt: scene.iter().map(|&m| f32::from(m)).collect(), ..Self::default() };
+            self.brightness = brightness;
+        }
+        if self.looked.is_some_and(|looked| at.since(looked) < EVERY) || width < TILES.0 * 2 {
+            return;
+        }
+        self.looked = Some(at);
+        self.looks = self.looks.saturating_add(1);
+        let votes = self.vote(scene, width, brightness);
+        if self.looks >= WARM {
+            self.judge(votes);
+        }
+        let wrong = self.covered == Verdict::Bad || self.moved == Verdict::Bad;
+        let since = *self.other_since.get_or_insert(at);
+        match wrong {
+            true if at.since(since) >= ACCEPT => *self = Self::default(),
+            true => {}
+            false => {
+                self.other_since = None;
+                let rate = f32::max(RATE, 1.0 / self.looks as f32);
+                for (learnt, &m) in self.learnt.iter_mut().zip(scene) {
+                    *learnt += (f32::from(m) - *learnt) * rate;
+                }
+                self.brightness += (brightness - self.brightness) * rate;
+            }
+        }
+    }
+
+    fn judge(&mut self, Votes { textured, lost, same, other }: Votes) {
+        (self.covered, self.moved) = (Verdict::Unsure, Verdict::Unsure);
+        if textured < FEWEST {
+            return;
+        }
+        let seen = textured - lost;
+        self.covered = Verdict::of(lost * 5 >= textured * 4, lost * 5 <= textured * 2);
+        if seen * 3 >= textured {
+            self.moved = Verdict::of(other * 5 >= seen * 3, same * 2 >= seen);
+        }
+    }
+
+    fn vote(&self, scene: &[i16], width: usize, brightness: f32) -> Votes {
+        let rows = scene.len() / width;
+        let light = (brightness / self.brightness.max(1.0)).min(1.0);
+        let mut votes = Votes::default();
+        for tile in 0..TILES.0 * TILES.1 {
+            let (i, j) = (tile % TILES.0, tile / TILES.0);
+            let span = |n: usize, of: usize, all: usize| n * all / of..(n + 1) * all / of;
+            // The last row and column have no neighbours.
+            let xs = span(i, TILES.0, width - 1);
+            let ys = span(j, TILES.1, rows.saturating_sub(1));
+            let (mut then, mut now, mut both, mut count) = (0.0, 0.0, 0.0, 0.0);
+            for y in ys {
+                let row = y * width;
+                for at in row + xs.start..row + xs.end {
+                    for next in [at + 1, at + width] {
+                        let was = self.learnt[next] - self.learnt[at];
+                        let is = f32::from(scene[next]) - f32::from(scene[at]);
+                        then += was * was;
+                        now += is * is;
+                        both += was * is;
+                    }
+                    count += 2.0;
+                }
+            }
+            let rms = |squares: f32| (squares / f32::max(count, 1.0)).sqrt() / LEVEL;
+            if rms(then) < TEXTURE {
+                continue;
+            }
+            votes.textured += 1;
+            let correlation = both / (then * now).sqrt().max(1.0);
+            if rms(now) < f32::max(NOTHING, LEFT * light * rms(then)) {
+                votes.lost += 1;
+            } else if correlation > SAME {
+                votes.same += 1;
+            } else if correlation < OTHER {
+                votes.other += 1;
+            }
+        }
+        votes
+    }
+}
