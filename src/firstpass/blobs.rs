@@ -54,12 +54,10 @@ impl Extent {
         }
     }
 
-    /// By how much the edges differ, all four together.
-    pub(super) fn differs(&self, other: &Self) -> usize {
-        self.x0.abs_diff(other.x0)
-            + self.x1.abs_diff(other.x1)
-            + self.y0.abs_diff(other.y0)
-            + self.y1.abs_diff(other.y1)
+    /// How far the middles lie apart, across and down together, in half samples.
+    pub(super) fn apart(&self, other: &Self) -> usize {
+        (self.x0 + self.x1).abs_diff(other.x0 + other.x1)
+            + (self.y0 + self.y1).abs_diff(other.y0 + other.y1)
     }
 
     /// Samples that both hold.

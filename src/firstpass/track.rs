@@ -21,7 +21,8 @@ const DOUBTFUL: Duration = Duration::from_millis(450);
 /// How often a thing must be seen to move, its first frame counted, and least time from one to the next.
 const MOVES: u32 = 2;
 const STEP: Duration = Duration::from_millis(150);
-/// By how many samples its edges must have moved meanwhile, all four together: a lamp that comes up moves none.
+/// By how many half samples its middle must have moved meanwhile: the light of a lamp that comes up grows to
+/// all sides.
 const ELSEWHERE: usize = 2;
 /// Things a second that came and never moved, from where on once and twice more is needed; the time
 /// constant of that mean.
@@ -183,7 +184,13 @@ impl Tracks {
             _ => !track.moves && self.at.since(track.counted) >= 2 * PALE,
         };
         let dwell = self.at.since(track.began);
-        Told { moves: track.moves, still, direction: track.direction, dwell }
+        let told = Told { moves: track.moves, still, direction: track.direction, dwell };
+        if still && how != How::Sways {
+            // What lights up beside it next is not this one, gone elsewhere.
+            self.met -= 1;
+            self.tracks.remove(self.met);
+        }
+        told
     }
 
     /// Forgets all.
@@ -202,7 +209,7 @@ impl Track {
     }
 
     fn step(&mut self, extent: Extent, how: How, needed: u32, at: BootTime) {
-        let elsewhere = at.since(self.counted) >= STEP && self.place.differs(&extent) >= ELSEWHERE;
+        let elsewhere = at.since(self.counted) >= STEP && self.place.apart(&extent) >= ELSEWHERE;
         if how == How::Sways {
             (self.moved, self.moves) = (0, false);
         }
