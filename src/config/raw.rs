@@ -177,11 +177,14 @@ pub(crate) struct Memory {
     /// Bytes of pictures between choice and disk; at least two frames of the largest camera.
     #[schemars(extend("minSize" = "256 KiB", "maxSize" = "16 GiB"))]
     pub(crate) in_hand: Bytes,
+    /// Bytes of pictures held back in case an event begins, for each camera that has `pre_event`.
+    #[schemars(extend("minSize" = "256 KiB", "maxSize" = "1 GiB"))]
+    pub(crate) ring: Bytes,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { in_hand: Bytes(32 << 20) }
+        Self { in_hand: Bytes(32 << 20), ring: Bytes(8 << 20) }
     }
 }
 
@@ -287,7 +290,6 @@ macro_rules! words {
 
 words!(SceneFormat => crate::frame::PixelFormat { "mjpeg" Mjpeg, "yuyv" Yuyv });
 words!(Style => crate::grant::AddressStyle { "path" Path, "virtual-host" VirtualHost });
-words!(Keep => crate::firstpass::trigger::Keep { "first" First, "all" All });
 words!(Provider => crate::grant::Provider {
     "aws" Aws, "minio" Minio, "seaweedfs" Seaweedfs, "rgw" Rgw,
     "cos" Cos, "oss" Oss, "obs" Obs, "generic" Generic,
@@ -295,6 +297,25 @@ words!(Provider => crate::grant::Provider {
 words!(Trust => crate::clock::TrustPolicy {
     "auto" Auto, "kernel" Kernel, "rtc" Rtc, "store" Store, "always" Always,
 });
+
+/// What is kept of an event, where that is a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    Best,
+    First,
+    All,
+}
+
+/// Which pictures are dropped because the last one showed the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DropSimilar {
+    #[default]
+    Off,
+    Same,
+    Alike,
+}
 
 /// Which way a zone counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

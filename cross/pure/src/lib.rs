@@ -5,11 +5,18 @@
 //! them are made up here. A module that stops being pure does not compile in this crate.
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
+pub mod account;
 pub mod backoff;
 pub mod clock;
 pub mod contract;
 pub mod firstpass;
 pub mod frame;
+
+/// The thread stays out.
+pub mod capture {
+    pub mod ring;
+    pub mod watcher;
+}
 
 /// The index and the files stay out.
 pub mod spool {
