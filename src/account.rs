@@ -6,6 +6,11 @@
 //!
 //! The token also carries the picture's share of the byte budget, so that no queue downstream can fill
 //! and nobody downstream waits or drops.
+//!
+//! Candidates of an event, of which one will be chosen, have a [`Permit`] each: their bytes count, they
+//! themselves do not. [`Account::choose_of`] makes one choice of all of them, whose token carries all their
+//! bytes until one is made into a picture ([`InHand::resize`]). A permit that is dropped gives its bytes
+//! back and leaves no trace in the sums: what was never chosen cannot be lost.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,6 +108,28 @@ impl Account {
         })
     }
 
+    /// Takes `bytes` of the budget for a candidate, which is not counted; `None` where there is no room.
+    #[must_use]
+    pub fn reserve(&self, bytes: u64) -> Option<Permit> {
+        let mut permit = Permit { account: self.clone(), bytes: 0 };
+        permit.exchange(bytes).then_some(permit)
+    }
+
+    /// Counts one choice, of which of the candidates that have these permits is still to be decided. Without
+    /// any there was no room for them: it is counted refused(busy), and there is none.
+    #[must_use]
+    pub fn choose_of(&self, permits: Vec<Permit>) -> Option<InHand> {
+        let bytes = permits.into_iter().map(Permit::into_bytes).reduce(|a, b| a + b);
+        self.with(|s| {
+            s.chosen += 1;
+            match bytes {
+                Some(_) => s.in_hand += 1,
+                None => s.refused[Refusal::Busy as usize] += 1,
+            }
+        });
+        Some(InHand { account: self.clone(), bytes: bytes?, open: true, teller: None })
+    }
+
     /// One consistent reading.
     #[must_use]
     pub fn sums(&self) -> Sums {
@@ -117,6 +144,41 @@ impl Account {
 
     fn with<T>(&self, f: impl FnOnce(&mut Sums) -> T) -> T {
         f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A candidate's share of the byte budget; given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    account: Account,
+    bytes: u64,
+}
+
+impl Permit {
+    /// Makes the share one of `bytes`, for another candidate in the place of this one; without room it
+    /// stays as it is.
+    pub fn exchange(&mut self, bytes: u64) -> bool {
+        let (own, limit) = (self.bytes, self.account.limit);
+        let fits = self.account.with(|s| {
+            let used = s.bytes - own + bytes;
+            let fits = used <= limit;
+            s.bytes = if fits { used } else { s.bytes };
+            fits
+        });
+        self.bytes = if fits { bytes } else { own };
+        fits
+    }
+
+    /// The share, no longer given back by this.
+    fn into_bytes(mut self) -> u64 {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let bytes = self.bytes;
+        self.account.with(|s| s.bytes -= bytes);
     }
 }
 
@@ -255,10 +317,40 @@ mod tests {
         );
     }
 
+    #[test]
+    fn of_candidates_one_is_chosen_and_the_others_leave_no_trace() {
+        let account = Account::new(100);
+        let permits: Vec<_> = [30, 30].map(|bytes| account.reserve(bytes).unwrap()).into();
+        let mut third = account.reserve(30).unwrap();
+        assert!(account.reserve(11).is_none() && !third.exchange(41) && third.exchange(40));
+        assert_eq!(account.sums(), Sums { bytes: 100, ..Sums::default() }, "none is chosen yet");
+        drop(third);
+        assert_eq!(account.sums().bytes, 60);
+        let mut token = account.choose_of(permits).unwrap();
+        let one = Sums { chosen: 1, in_hand: 1, bytes: 60, ..Sums::default() };
+        assert_eq!(account.sums(), one);
+        token.resize(25);
+        token.kept();
+        assert_eq!(account.sums(), Sums { chosen: 1, kept: 1, ..Sums::default() });
+    }
+
+    #[test]
+    fn a_choice_of_none_for_want_of_room_is_refused_as_busy() {
+        let account = Account::new(100);
+        assert!(account.choose_of(Vec::new()).is_none());
+        let sums = account.sums();
+        assert!(sums.holds());
+        assert_eq!((sums.chosen, sums.refused[Refusal::Busy as usize], sums.in_hand), (1, 1, 0));
+    }
+
     use proptest::prelude::*;
 
     #[derive(Clone, Debug)]
     enum Op {
+        Reserve(u64),
+        Exchange(usize, u64),
+        GiveBack(usize),
+        ChooseOf(usize),
         Choose(u64),
         Resize(usize, u64),
         Kept(usize),
@@ -270,6 +362,10 @@ mod tests {
         let n = || 0..8_usize;
         prop_oneof![
             3 => (0..40_u64).prop_map(Op::Choose),
+            2 => (0..40_u64).prop_map(Op::Reserve),
+            1 => (n(), 0..60_u64).prop_map(|(i, bytes)| Op::Exchange(i, bytes)),
+            1 => n().prop_map(Op::GiveBack),
+            1 => n().prop_map(Op::ChooseOf),
             1 => (n(), 0..60_u64).prop_map(|(i, bytes)| Op::Resize(i, bytes)),
             1 => n().prop_map(Op::Kept),
             1 => (n(), 0..Refusal::ALL.len()).prop_map(|(i, why)| Op::Refused(i, why)),
@@ -278,11 +374,20 @@ mod tests {
     }
 
     fn play(account: &Account, ops: Vec<Op>) {
-        let mut held = Vec::new();
+        let (mut held, mut permits) = (Vec::new(), Vec::<Permit>::new());
         for op in ops {
             let take = |held: &mut Vec<InHand>, i: usize| (i < held.len()).then(|| held.remove(i));
             match op {
                 Op::Choose(bytes) => held.extend(account.choose(bytes)),
+                Op::Reserve(bytes) => permits.extend(account.reserve(bytes)),
+                Op::Exchange(i, bytes) => {
+                    permits.get_mut(i).into_iter().for_each(|permit| drop(permit.exchange(bytes)));
+                }
+                Op::GiveBack(i) => drop((i < permits.len()).then(|| permits.remove(i))),
+                Op::ChooseOf(n) => {
+                    let of = permits.drain(..n.min(permits.len())).collect();
+                    held.extend(account.choose_of(of));
+                }
                 Op::Resize(i, bytes) => {
                     held.get_mut(i).into_iter().for_each(|token| token.resize(bytes));
                 }

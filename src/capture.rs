@@ -8,8 +8,14 @@
 //! event is over, the still thread hears of it after its last picture. A camera that fails is reopened with
 //! backoff until the agent stops, and at once when it is plugged in; a source that ends (a file played once)
 //! ends its thread.
+//!
+//! Of an event's frames that may be its best picture the thread holds at most three, under the same byte
+//! budget, until [`crate::still`] has to say which one it is: after `best_within`, or with the end of the
+//! event or of the camera. Frames from before an event wait in a [`Ring`] with a budget of its own and become
+//! pictures only when one begins. Both are dropped uncounted: nothing is chosen before that.
 
 mod events;
+mod ring;
 mod thread;
 mod watcher;
 
@@ -20,12 +26,14 @@ use std::time::Duration;
 use crate::account::Teller;
 use crate::camera::Source;
 use crate::contract::Trigger;
+use crate::firstpass::similarity::Likeness;
 use crate::firstpass::trigger::EventSettings;
 use crate::firstpass::{Conditions, MotionSettings};
 use crate::still::{Asker, Order, Profile, Said};
 
+pub use ring::Ring;
 pub use thread::{Opener, REOPEN, Running, Wiring, spawn};
-pub use watcher::{Choice, Seen, Watcher};
+pub use watcher::{Choice, Offer, Seen, WatchSettings, Watcher};
 
 /// One camera and what is done with its frames.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +48,24 @@ pub struct Settings {
     pub motion: Option<(MotionSettings, EventSettings)>,
     /// A picture every so often.
     pub interval: Option<Duration>,
+    /// Pictures by interval, and further ones of an event, that show what the last one showed are dropped;
+    /// `None` keeps them.
+    pub drop_similar: Option<Likeness>,
     /// How pictures are made.
     pub profile: Arc<Profile>,
+}
+
+impl Settings {
+    /// What its frames are watched for.
+    #[must_use]
+    pub fn watch(&self) -> WatchSettings {
+        WatchSettings {
+            motion: self.motion.clone(),
+            analyse_fps: self.analyse_fps,
+            interval: self.interval,
+            drop_similar: self.drop_similar,
+        }
+    }
 }
 
 /// What somebody wants of a camera thread.
@@ -138,6 +162,16 @@ pub struct Counters {
     pub events: AtomicU64,
     /// Pictures chosen.
     pub chosen: AtomicU64,
+    /// Of these, pictures from before an event.
+    pub pre_event: AtomicU64,
+    /// Bytes of frames that are held back in case an event begins.
+    pub ring_bytes: AtomicU64,
+    /// Pictures that were due, but showed what the last one showed: not chosen.
+    pub similar: AtomicU64,
+    /// Frames of events that were not chosen because of the burst limit.
+    pub burst: AtomicU64,
+    /// Frames with motion that began no event because of the cool-down.
+    pub cool_down: AtomicU64,
     /// Times it was opened again.
     pub reopened: AtomicU64,
     /// What is wrong with its picture: [`crate::firstpass::Conditions::bits`].

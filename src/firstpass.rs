@@ -12,6 +12,9 @@
 //! Zones may be switched while it runs ([`FirstPass::set_active`]): whoever knows the time of day says
 //! which are on, and only a change costs anything.
 //!
+//! Beside this [`sharpness`] says how sharp a subject is, for an event's best picture, and [`similarity`]
+//! whether a picture shows anything that the last one did not.
+//!
 //! Invariants: once the largest frame was met, a frame allocates nothing but the list of boxes, and
 //! that only when something moves; nothing in a frame's bytes can make it panic. An unusable frame is an
 //! error and leaves the model as it was.
@@ -22,7 +25,9 @@ pub mod jpeg_dc;
 mod light;
 mod motion;
 mod quality;
+pub mod sharpness;
 pub mod shrink;
+pub mod similarity;
 mod tamper;
 mod track;
 pub mod trigger;
@@ -197,6 +202,8 @@ pub struct FirstPass {
     shrinker: Shrinker,
     raw: Luma,
     motion: Motion,
+    /// The frame last read was a JPEG.
+    jpeg: bool,
     sight: Sight,
     tamper: Option<Tamper>,
 }
@@ -211,6 +218,7 @@ impl FirstPass {
             raw: Luma::default(),
             tamper: settings.tamper.map(Tamper::new),
             motion: Motion::new(settings),
+            jpeg: false,
             sight: Sight::default(),
         }
     }
@@ -234,12 +242,51 @@ impl FirstPass {
         self.tamper.as_ref().is_some_and(Tamper::skips)
     }
 
+    /// Reads a frame's small plane and nothing more: it is neither compared with the scene nor learnt.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub fn read(&mut self, frame: &Frame<'_>) -> Result<&Luma, LookError> {
+        self.jpeg = frame.geometry.format == PixelFormat::Mjpeg;
+        if self.jpeg {
+            self.reader.read(frame.data)?;
+        } else {
+            self.shrinker.shrink(frame.data, frame.geometry, &mut self.raw)?;
+        }
+        Ok(self.luma())
+    }
+
+    /// The small plane of the frame that was last looked at or read.
+    #[must_use]
+    pub fn luma(&self) -> &Luma {
+        if self.jpeg { self.reader.luma() } else { &self.raw }
+    }
+
+    /// What `frame`, the one that was last looked at, is worth as a picture of what was seen in it: its
+    /// largest moving thing, else all of it. To be compared with other frames of this camera only.
+    #[must_use]
+    pub fn worth(&self, frame: &Frame<'_>, seen: &Observation) -> f32 {
+        let geometry = frame.geometry;
+        let promised = (geometry.width, geometry.height);
+        let size = if self.jpeg { self.reader.size() } else { promised };
+        let all = PixelBox { x: 0, y: 0, w: size.0, h: size.1 };
+        let subject = seen.boxes.first().copied().unwrap_or(all);
+        let sharp = if self.jpeg {
+            let across = self.reader.luma().width;
+            sharpness::of_blocks(self.reader.block_bits(), across, self.reader.ac_step(), subject)
+        } else {
+            sharpness::of_raw(frame, subject)
+        };
+        sharpness::worth(sharp, subject, size)
+    }
+
     /// Looks at one frame. A change of size (for MJPEG that of the JPEG itself) begins anew.
     ///
     /// # Errors
     /// See [`LookError`]; what was learnt stays.
     pub fn look(&mut self, frame: &Frame<'_>) -> Result<Observation, LookError> {
         let geometry = frame.geometry;
+        self.jpeg = geometry.format == PixelFormat::Mjpeg;
         let (luma, size, quality) = match geometry.format {
             PixelFormat::Mjpeg => {
                 self.reader.read(frame.data)?;

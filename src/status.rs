@@ -135,6 +135,21 @@ pub struct CameraStatus {
     pub events: u64,
     /// Pictures chosen.
     pub chosen: u64,
+    /// Of these, pictures from before an event.
+    #[serde(default)]
+    pub pre_event: u64,
+    /// Bytes of frames that are held back in case an event begins.
+    #[serde(default)]
+    pub ring_bytes: u64,
+    /// Pictures that were due, but showed what the last one showed: not chosen.
+    #[serde(default)]
+    pub similar: u64,
+    /// Frames of events that were not chosen because of the burst limit.
+    #[serde(default)]
+    pub burst: u64,
+    /// Frames with motion that began no event because of the cool-down.
+    #[serde(default)]
+    pub cool_down: u64,
     /// Times it was opened again.
     pub reopened: u64,
 }

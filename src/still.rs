@@ -3,7 +3,8 @@
 //! Camera threads send [`Pick`]s; the thread that [`spawn`] starts makes the pictures one after the
 //! other and gives each [`Shot`] to a sink (the spool). Manifests of events come the same way and only
 //! get their number; the ends of events are passed on in their place. It never holds a driver's buffer: a pick owns
-//! its bytes, and they are freed when its picture is made.
+//! its bytes, and they are freed when its picture is made. Of an event's candidates
+//! ([`Pick::BestOf`]) the best one becomes the picture, as [`rank`] says; the others are dropped.
 //!
 //! Invariants: sequence numbers are given in order, one for each shot and none for a failure; every
 //! pick leaves the account's hands either in a shot or refused. Failure: a frame that makes no picture
@@ -13,6 +14,7 @@ pub mod encode;
 pub mod exif;
 pub mod passthrough;
 pub mod privacy;
+pub mod rank;
 mod said;
 mod scale;
 mod sheet;
@@ -26,6 +28,7 @@ use std::thread::JoinHandle;
 
 use tracing::{debug, info, warn};
 
+use self::rank::Ranker;
 pub use self::studio::StillError;
 use self::studio::Studio;
 use crate::account::{InHand, Refusal};
@@ -135,6 +138,8 @@ pub struct Candidate {
     pub said: Option<Said>,
     /// Its worth.
     pub class: Class,
+    /// What its choice adds to the metadata, by the names of the object contract: `pre-event`, `best-of`.
+    pub marks: Vec<(&'static str, String)>,
 }
 
 /// Somebody who wants to look: gets the finished JPEG, or why there is none. Must not wait.
@@ -163,6 +168,8 @@ impl fmt::Debug for Asker {
 pub enum Pick {
     /// A chosen picture: to be kept.
     One(Box<Candidate>, InHand),
+    /// One chosen picture: the best of these, which the token stands for together. At least one.
+    BestOf(Vec<Candidate>, InHand),
     /// A picture to look at, not to keep: the finished JPEG goes back to who asked.
     Show(Box<Candidate>, Asker),
     /// An event is over; comes after all its pictures.
@@ -227,6 +234,7 @@ pub fn spawn(
 ) -> std::io::Result<JoinHandle<u64>> {
     let mut thread = StillThread {
         studio: Studio::default(),
+        ranker: Ranker::default(),
         next_seq,
         boot,
         wall,
@@ -252,6 +260,7 @@ pub fn spawn(
 
 struct StillThread {
     studio: Studio,
+    ranker: Ranker,
     next_seq: u64,
     boot: BootId,
     wall: TrustedWall,
@@ -264,7 +273,11 @@ impl StillThread {
     /// Whether there is more to come.
     fn take(&mut self, pick: Pick) -> bool {
         match pick {
-            Pick::One(candidate, token) => self.keep(*candidate, token),
+            Pick::One(candidate, token) => self.keep(vec![*candidate], token),
+            Pick::BestOf(candidates, token) => {
+                let candidates = self.ranker.best_first(candidates);
+                self.keep(candidates, token);
+            }
             Pick::Show(candidate, reply) => {
                 let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
                 reply.answer(picture);
@@ -290,29 +303,35 @@ impl StillThread {
         (self.sink)(Made::Shot(Shot { bytes, facts, token }));
     }
 
-    fn keep(&mut self, candidate: Candidate, token: InHand) {
-        let profile = Arc::clone(&candidate.profile);
-        let camera = &profile.camera;
-        let wall = (self.wall)(candidate.captured);
-        let made = self.studio.keep(&candidate, self.next_seq, &self.boot, wall);
-        // The sink may wait for a slow disk; a raw frame is not to wait with it, uncounted.
-        drop(candidate);
-        match made {
-            Ok((bytes, facts)) => {
-                if let Some(failures) = self.failures.remove(camera) {
-                    info!(camera, failures, "Pictures can be made again.");
-                }
-                self.hand_on(bytes, facts, token);
-            }
-            Err(error) => {
-                token.refused(Refusal::Broken);
-                let failures = self.failures.entry(camera.clone()).or_insert(0);
-                *failures += 1;
-                if *failures == 1 {
-                    warn!(%error, camera, "No picture from this frame; further ones are counted.");
-                }
+    /// The first of the candidates that makes a picture.
+    fn keep(&mut self, candidates: Vec<Candidate>, token: InHand) {
+        let mut broken = None;
+        for candidate in candidates {
+            let camera = Arc::clone(&candidate.profile);
+            let wall = (self.wall)(candidate.captured);
+            let made = self.studio.keep(&candidate, self.next_seq, &self.boot, wall);
+            // The sink may wait for a slow disk; a raw frame is not to wait with it, uncounted.
+            drop(candidate);
+            match made {
+                Ok(picture) => return self.made(&camera.camera, picture, token),
+                Err(error) => broken = broken.or(Some((camera, error))),
             }
         }
+        token.refused(Refusal::Broken);
+        let Some((profile, error)) = broken else { return };
+        let camera = &profile.camera;
+        let failures = self.failures.entry(camera.clone()).or_insert(0);
+        *failures += 1;
+        if *failures == 1 {
+            warn!(%error, camera, "No picture from this frame; further ones are counted.");
+        }
+    }
+
+    fn made(&mut self, camera: &str, (bytes, facts): (bytes::Bytes, Facts), token: InHand) {
+        if let Some(failures) = self.failures.remove(camera) {
+            info!(camera, failures, "Pictures can be made again.");
+        }
+        self.hand_on(bytes, facts, token);
     }
 }
 

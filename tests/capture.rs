@@ -3,8 +3,12 @@
 
 #![cfg(test)]
 
+#[path = "capture/best.rs"]
+mod best;
 #[path = "capture/events.rs"]
 mod events;
+#[path = "capture/ring.rs"]
+mod ring;
 #[path = "capture/wanted.rs"]
 mod wanted;
 
@@ -23,6 +27,7 @@ use vedette::capture::{self, Ask, Running, Settings, State, Wiring};
 use vedette::clock::{BootId, BootTime};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::firstpass::MotionSettings;
+use vedette::firstpass::similarity::Likeness;
 use vedette::firstpass::trigger::EventSettings;
 use vedette::frame::{Frame, Geometry, PixelFormat, Stamp};
 use vedette::health::Beat;
@@ -143,8 +148,11 @@ struct Plan {
     picks: usize,
     motion: Option<EventSettings>,
     interval: Option<Duration>,
+    drop_similar: Option<Likeness>,
     size: (u32, u32),
     format: PixelFormat,
+    /// JPEGs of the frames, where the camera is to give such.
+    jpeg: bool,
     reopen: Backoff,
     watch: Option<Watch>,
 }
@@ -157,8 +165,10 @@ impl Default for Plan {
             picks: 256,
             motion: None,
             interval: Some(Duration::from_nanos(1)),
+            drop_similar: None,
             size: SIZE,
             format: PixelFormat::Yuyv,
+            jpeg: false,
             reopen,
             watch: None,
         }
@@ -189,6 +199,7 @@ fn settings(plan: &Plan) -> Settings {
         analyse_fps: None,
         motion: plan.motion.clone().map(|event| (MotionSettings::default(), event)),
         interval: plan.interval,
+        drop_similar: plan.drop_similar,
         profile: Arc::new(profile),
     }
 }
@@ -209,6 +220,10 @@ impl Rig {
         let mut script: VecDeque<_> = script.into_iter().collect();
         let beat = Beat::new("front", Duration::from_secs(20));
         let settings = settings(&plan);
+        let data = [100, 128].repeat((width * height) as usize);
+        let bright = bright(width as usize, height as usize);
+        let made = |frame: Vec<u8>| if plan.jpeg { jpeg(&frame, plan.size) } else { frame };
+        let (data, bright) = (made(data), made(bright));
         let wiring = Wiring {
             boot: BootId("0f3c9a52-1111-2222-3333-444455556666".into()),
             account: account.clone(),
@@ -220,8 +235,8 @@ impl Rig {
                 acts => Ok(Box::new(Scripted {
                     geometry,
                     acts: acts.map_or_else(Vec::new, |acts| acts.unwrap()).into(),
-                    data: [100, 128].repeat((width * height) as usize),
-                    bright: bright(width as usize, height as usize),
+                    data: data.clone(),
+                    bright: bright.clone(),
                     at: at.clone(),
                     over: over_in.clone(),
                     gate: gate_out.clone(),
@@ -267,6 +282,15 @@ fn bright(width: usize, height: usize) -> Vec<u8> {
         data[start..start + side * 2].fill(220);
     }
     data
+}
+
+/// The luma of a YUYV frame as a JPEG.
+fn jpeg(frame: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
+    let pixels: Vec<u8> = frame.iter().copied().step_by(2).collect();
+    let (width, height) = (width as usize, height as usize);
+    let format = turbojpeg::PixelFormat::GRAY;
+    let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: width, height, format };
+    turbojpeg::compress(image, 90, turbojpeg::Subsamp::Gray).unwrap().to_vec()
 }
 
 /// The counters frames, skipped, gaps, chosen, reopened.
@@ -537,4 +561,15 @@ fn the_size_of_the_frames_as_opened_is_told() {
     rig.over();
     assert_eq!(rig.running.counters.frame_bytes.load(Ordering::Relaxed), FRAME);
     rig.stop();
+}
+
+#[test]
+fn pictures_that_show_nothing_new_are_counted_apart_and_never_chosen() {
+    let plan = Plan { drop_similar: Some(Likeness::Same), size: (160, 120), ..Plan::default() };
+    let rig = Rig::new(Plan { limit: 1 << 20, ..plan }, [Ok(frames(0..5))]);
+    rig.over();
+    assert_eq!(rig.running.counters.similar.load(Ordering::Relaxed), 4);
+    assert_eq!(counted(&rig), [5, 0, 0, 1, 0]);
+    let (sums, picks) = rig.stop();
+    assert_eq!((sums.chosen, picks.len()), (1, 1));
 }

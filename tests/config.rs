@@ -206,7 +206,7 @@ fn the_reference_is_valid_as_shipped_and_its_defaults_are_true() {
     let text = read("config/vedette.toml");
     let shipped = device.parse(&text);
     let spelt_out = uncommented(&text, |example| !example);
-    assert!(spelt_out.contains("\nkeep = \"first\""), "nothing was uncommented");
+    assert!(spelt_out.contains("\nkeep = \"best\""), "nothing was uncommented");
     let mut spelt_out = device.parse(&spelt_out);
     spelt_out.identity = shipped.identity.clone();
     for (a, b) in spelt_out.cameras.iter_mut().zip(&shipped.cameras) {
@@ -525,6 +525,55 @@ fn a_camera_that_sets_nothing_looks_as_analyze_does() {
     };
     let config = config::check(&file, &context).unwrap();
     assert_eq!(config.cameras[0].motion, Some(Default::default()));
+}
+
+#[test]
+fn what_is_kept_of_an_event_is_as_set() {
+    use vedette::firstpass::similarity::Likeness;
+    use vedette::firstpass::trigger::{BurstLimit, Keep, PreEvent};
+    let device = Device::new();
+    let events = |lines: &str| {
+        let text =
+            format!("[camera.a]\nscene.seed = 1\n{lines}\n[destination]\ndir.path = \"x\"\n");
+        let camera = device.parse(&text).cameras.remove(0);
+        (camera.motion.unwrap().1, camera.drop_similar)
+    };
+    let (all, similar) = events(
+        "drop_similar = \"alike\"\n[camera.a.motion]\nbest_within = \"3s\"\npre_event = \"4s\"\n\
+         pre_event_fps = 0.5\nburst = { pictures = 5, per = \"1m\" }\ncool_down = \"1h\"\n[memory]\nring = \"1 MiB\"",
+    );
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!((all.keep, all.cool_down), (Keep::Best(seconds(3)), seconds(3600)));
+    assert_eq!(all.burst, Some(BurstLimit { pictures: 5, per: seconds(60) }));
+    assert_eq!(all.pre_event, Some(PreEvent { within: seconds(4), fps: 0.5, bytes: 1 << 20 }));
+    assert_eq!(similar, Some(Likeness::Alike));
+    assert_eq!(events("motion.keep = \"first\"").0.keep, Keep::First);
+    assert_eq!(events("drop_similar = \"same\"").1, Some(Likeness::Same));
+}
+
+#[test]
+fn pictures_from_before_an_event_cost_memory_and_are_of_jpeg_only() {
+    let device = Device::new();
+    let text = |format: &str, before: &str| {
+        format!(
+            "[camera.a]\nscene = {{ format = \"{format}\", size = \"1280x720\" }}\n\
+             motion.pre_event = \"{before}\"\n[destination]\ndir.path = \"x\"\n"
+        )
+    };
+    let memory = |before| cost(&device.parse(&text("mjpeg", before)), Assumptions::default());
+    let (without, short, long) = (memory("0s"), memory("1s"), memory("60s"));
+    assert_eq!(short.memory_bytes - without.memory_bytes, 2 * 1280 * 720 / 2);
+    assert_eq!(long.memory_bytes - without.memory_bytes, 8 << 20, "no more than `memory.ring`");
+    assert_eq!(short.puts_per_day, 200.0 * 3.0);
+    assert!(short.to_string().contains("922 kB from before events"), "{short}");
+    let raw = text("yuyv", "5s");
+    let errors = config::parse(&raw, &device.config(), &device.context()).unwrap_err();
+    let told = errors.to_string();
+    assert!(
+        told.contains("gives raw yuyv frames") && told.contains("leave `pre_event` out"),
+        "{told}"
+    );
+    device.parse(&text("yuyv", "0s"));
 }
 
 #[test]

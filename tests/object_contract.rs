@@ -68,6 +68,7 @@ fn candidate() -> Candidate {
         order: Order::default(),
         said: None,
         class: Class::Event,
+        marks: Vec::new(),
     }
 }
 

@@ -310,6 +310,11 @@ fn camera_status(camera: &Camera) -> CameraStatus {
         motion: c.motion.load(Relaxed),
         events: c.events.load(Relaxed),
         chosen: c.chosen.load(Relaxed),
+        pre_event: c.pre_event.load(Relaxed),
+        ring_bytes: c.ring_bytes.load(Relaxed),
+        similar: c.similar.load(Relaxed),
+        burst: c.burst.load(Relaxed),
+        cool_down: c.cool_down.load(Relaxed),
         reopened: c.reopened.load(Relaxed),
     }
 }

@@ -1,6 +1,8 @@
-//! The thread around the watcher: opening, time-outs, reopening. `pictures` copies what was chosen,
+//! The thread around the watcher: opening, time-outs, reopening. `pictures` copies what was chosen, `best`
+//! holds the candidates for an event's best picture,
 //! `reopen` decides when a lost camera is tried again, `stop` is the thread's waiting.
 
+mod best;
 mod pictures;
 mod reopen;
 mod stop;
@@ -14,9 +16,11 @@ use std::time::Duration;
 
 use tracing::{debug, info, info_span, warn};
 
+use self::best::Best;
 use self::reopen::Reopening;
 use self::stop::{Stop, Woke};
 use super::events::Events;
+use super::ring::Ring;
 use super::{Ask, Counters, Settings, State, Wanted, Watcher, count};
 use crate::account::Account;
 use crate::backoff::Backoff;
@@ -24,10 +28,10 @@ use crate::camera::v4l2::hotplug::Watch;
 use crate::camera::{Camera, CameraError, OpenError, Source, Tally};
 use crate::clock::{BootId, BootTime};
 use crate::firstpass::Conditions;
-use crate::firstpass::trigger::Transition;
+use crate::firstpass::trigger::{Reason, Step, Transition};
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
-use crate::still::Pick;
+use crate::still::{Candidate, Pick};
 
 /// A frame is waited for in slices of this, so that a stop is seen soon.
 const SLICE: Duration = Duration::from_millis(250);
@@ -99,9 +103,10 @@ pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
     let counters = Arc::new(Counters::default());
     let stop = Arc::new(Stop::new()?);
     let name = settings.profile.camera.clone();
-    let Settings { motion, analyse_fps, interval, .. } = settings.clone();
     let body = Body {
-        watcher: Watcher::new(motion, analyse_fps, interval, &wiring.boot),
+        watcher: Watcher::new(settings.watch(), &wiring.boot),
+        best: Best::default(),
+        ring: None,
         events: Events::new(&name),
         wanted: Vec::new(),
         counters: counters.clone(),
@@ -124,6 +129,9 @@ struct Body {
     counters: Arc<Counters>,
     stop: Arc<Stop>,
     watcher: Watcher,
+    best: Best,
+    /// Frames from before an event, of a camera that has any.
+    ring: Option<Ring<Candidate>>,
     events: Events,
     /// Pictures that somebody wants of the next frames.
     wanted: Vec<Wanted>,
@@ -244,6 +252,7 @@ impl Body {
 
     fn stream(&mut self, mut camera: Box<dyn Camera>) -> Over {
         let mut stream = self.opened(camera.geometry());
+        self.ring = self.ring_for(camera.geometry());
         self.counters.set_remarks(camera.remarks());
         let over = loop {
             if self.stop.is_set() {
@@ -261,7 +270,23 @@ impl Body {
         if let Some(ended) = self.watcher.finish() {
             self.changed(&ended, None);
         }
+        self.ring = None;
+        self.counters.ring_bytes.store(0, Ordering::Relaxed);
         over
+    }
+
+    /// Holds frames back, if they are to be and are compressed: raw ones would fill it with a second.
+    fn ring_for(&self, geometry: Geometry) -> Option<Ring<Candidate>> {
+        let (_, events) = self.settings.motion.as_ref()?;
+        let settings = events.pre_event?;
+        if geometry.format.is_raw() {
+            warn!(
+                "Pictures from before an event are kept of JPEG only, and this camera gives raw frames: \
+                 there will be none."
+            );
+            return None;
+        }
+        Some(Ring::new(settings))
     }
 
     fn opened(&self, geometry: Geometry) -> Stream {
@@ -292,6 +317,9 @@ impl Body {
             Err(CameraError::Timeout(waited)) => {
                 stream.silent = stream.silent.saturating_add(waited);
                 let silent = stream.silent;
+                if self.watcher.waited(silent) {
+                    self.decide();
+                }
                 (silent >= self.settings.frame_timeout)
                     .then(|| Over::Lost(format!("no frame for {silent:?}")))
             }
@@ -350,19 +378,42 @@ impl Body {
                 count(&self.counters.motion);
             }
         }
-        if let Some(step) = &seen.step
-            && let Some(change) = &step.change
-        {
-            self.changed(change, step.event.clone().map(|event| (event, frame.captured)));
+        if let Some(step) = &seen.step {
+            self.stepped(step, frame.captured, seen.at);
+        }
+        if seen.decides() {
+            self.decide();
+        }
+        if seen.similar {
+            count(&self.counters.similar);
         }
         self.listen(frame);
         if !self.wanted.is_empty() {
             self.take_wanted(frame, seen.observation.as_ref());
         }
+        if let Some(offer) = seen.offer.take() {
+            self.offer(frame, offer, seen.observation.clone());
+        }
         if let Some(choice) = seen.choice.take() {
             self.keep(frame, choice, seen.observation, None);
+        } else if seen.remember {
+            self.remember(frame, seen.at, seen.observation);
         }
         None
+    }
+
+    /// Follows the event machine: with a frame of this capture time, which is `at` on the camera's line.
+    fn stepped(&mut self, step: &Step, captured: BootTime, at: BootTime) {
+        match step.reason {
+            Reason::Burst(_) => count(&self.counters.burst),
+            Reason::CoolDown(_) => count(&self.counters.cool_down),
+            _ => {}
+        }
+        let Some(change) = &step.change else { return };
+        self.changed(change, step.event.clone().map(|event| (event, captured)));
+        if let (Transition::Began, Some(event)) = (change, &step.event) {
+            self.keep_from_before(event, at);
+        }
     }
 
     /// An event began, with the frame of this event and capture time, or ended.
@@ -377,6 +428,7 @@ impl Body {
             }
             Transition::Ended { event, duration, why } => {
                 debug!(%event, ?duration, why = why.name(), "Event ended.");
+                self.decide();
                 self.events.ended(*duration, why.name());
                 self.events.hand_on(&self.wiring.picks);
             }

@@ -9,13 +9,31 @@
 //! Capture times come from drivers and are not believed to go forward: everything here goes by a
 //! [`Line`] that does, so that a stamp from next year cannot silence a camera until then.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{BootId, BootTime};
 use crate::contract::{Class, Trigger};
-use crate::firstpass::trigger::{EventMachine, EventSettings, Step, Transition};
+use crate::firstpass::similarity::{Likeness, Signature};
+use crate::firstpass::trigger::{
+    Comparison, EventMachine, EventSettings, PreEvent, Reason, Step, Transition,
+};
 use crate::firstpass::{FirstPass, LookError, MotionSettings, Observation};
 use crate::frame::Frame;
+
+/// What a camera's frames are watched for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WatchSettings {
+    /// Motion detection and the events made of it; `None` turns it off.
+    pub motion: Option<(MotionSettings, EventSettings)>,
+    /// Analyse at most so many frames a second; `None` analyses every frame.
+    pub analyse_fps: Option<f64>,
+    /// A picture every so often.
+    pub interval: Option<Duration>,
+    /// Pictures that show what the last one showed are dropped; `None` keeps them.
+    pub drop_similar: Option<Likeness>,
+}
 
 /// Why a frame is to be kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +48,22 @@ pub struct Choice {
     pub reason: String,
 }
 
+/// A frame that may be its event's best picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The event.
+    pub event: Arc<str>,
+    /// Whether its picture is known to be its last.
+    pub last: bool,
+    /// How well it shows the subject, to be compared with other frames of the event.
+    pub worth: f32,
+}
+
 /// What became of one frame.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// Its capture time on the camera's own line, which never goes back.
+    pub at: BootTime,
     /// What the first pass saw; `None` when it did not look.
     pub observation: Option<Observation>,
     /// Why it could not be looked at.
@@ -41,6 +72,12 @@ pub struct Seen {
     pub step: Option<Step>,
     /// Why it is to be kept, if it is.
     pub choice: Option<Choice>,
+    /// It is to be compared with others of its event.
+    pub offer: Option<Offer>,
+    /// It was due, but shows what the last picture showed.
+    pub similar: bool,
+    /// It is to be held back, in case an event begins soon.
+    pub remember: bool,
 }
 
 impl Seen {
@@ -49,68 +86,86 @@ impl Seen {
     pub fn began(&self) -> bool {
         matches!(self.step, Some(Step { change: Some(Transition::Began), .. }))
     }
+
+    /// Is it time to decide which candidate is the event's picture? An event that ended decides too.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.step.as_ref().is_some_and(|step| {
+            step.comparison == Some(Comparison::Over)
+                || matches!(step.change, Some(Transition::Ended { .. }))
+        })
+    }
+}
+
+/// Why it is kept or not, in plain words; nothing where nobody looked and nothing was due.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(choice) = &self.choice {
+            return f.write_str(&choice.reason);
+        }
+        if self.similar {
+            return f.write_str("shows what the last picture showed");
+        }
+        match &self.step {
+            Some(step) => write!(f, "{step}")?,
+            None => return Ok(()),
+        }
+        match &self.offer {
+            Some(offer) => write!(f, ", worth {:.3}", offer.worth),
+            None => Ok(()),
+        }
+    }
 }
 
 /// One camera's eye and memory. It outlives a reopening of the camera, so that a camera that comes and
 /// goes takes no more interval pictures than one that stays, and no event id twice.
 #[derive(Debug)]
 pub struct Watcher {
-    motion: Option<(MotionSettings, FirstPass, EventMachine)>,
-    between_looks: Duration,
-    interval: Option<Duration>,
+    settings: WatchSettings,
+    eye: FirstPass,
+    machine: Option<EventMachine>,
+    /// The frame that was last watched, on [`Line`].
+    last: BootTime,
     line: Line,
     next_look: BootTime,
     next_interval: Option<BootTime>,
+    next_memory: BootTime,
+    /// The last picture, as long as it may make others needless.
+    shown: Option<Signature>,
 }
 
 impl Watcher {
     /// A watcher that knows nothing yet.
     #[must_use]
-    pub fn new(
-        motion: Option<(MotionSettings, EventSettings)>,
-        analyse_fps: Option<f64>,
-        interval: Option<Duration>,
-        boot: &BootId,
-    ) -> Self {
+    pub fn new(settings: WatchSettings, boot: &BootId) -> Self {
+        let machine = settings.motion.clone().map(|(_, events)| EventMachine::new(events, boot));
         Self {
-            motion: motion.map(|(motion, event)| {
-                (motion.clone(), FirstPass::new(motion), EventMachine::new(event, boot))
-            }),
-            between_looks: analyse_fps
-                .map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps.max(0.001))),
-            interval,
+            eye: eye(&settings),
+            settings,
+            machine,
+            last: BootTime(0),
             line: Line::default(),
             next_look: BootTime(0),
             next_interval: None,
+            next_memory: BootTime(0),
+            shown: None,
         }
     }
 
     /// Decides about one frame.
     pub fn watch(&mut self, frame: &Frame<'_>) -> Seen {
-        let mut seen = Seen::default();
         let at = self.line.at(frame.captured);
-        if let Some((_, eye, machine)) = &mut self.motion
-            && at >= self.next_look
-        {
-            self.next_look = next_after(self.next_look, self.between_looks, at);
-            match eye.look(&Frame { captured: at, ..*frame }) {
-                Ok(observation) => {
-                    let step = machine.step(at, observation.motion && !eye.skips());
-                    seen.choice = step.take.map(|take| Choice {
-                        trigger: Trigger::Motion,
-                        class: take.class,
-                        event: step.event.as_deref().map(|id| (id.to_owned(), take.last)),
-                        reason: step.to_string(),
-                    });
-                    seen.observation = Some(observation);
-                    seen.step = Some(step);
-                }
-                Err(error) => seen.unusable = Some(error),
-            }
+        self.last = at;
+        let mut seen = Seen { at, ..Seen::default() };
+        if self.machine.is_some() && at >= self.next_look {
+            let between = self.settings.analyse_fps.map_or(Duration::ZERO, between);
+            self.next_look = next_after(self.next_look, between, at);
+            self.look(&Frame { captured: at, ..*frame }, &mut seen);
         }
-        let skips = self.motion.as_ref().is_some_and(|(_, eye, _)| eye.skips());
-        let due = seen.unusable.is_none() && self.interval_is_due(at) && !skips;
-        if due && seen.choice.is_none() {
+        if seen.unusable.is_some() {
+            return seen;
+        }
+        if self.interval_is_due(at) && !self.eye.skips() && seen.choice.is_none() {
             seen.choice = Some(Choice {
                 trigger: Trigger::Interval,
                 class: Class::Interval,
@@ -118,26 +173,124 @@ impl Watcher {
                 reason: "interval".to_owned(),
             });
         }
+        self.compare(frame, &mut seen);
+        seen.remember = self.remembers(&seen);
         seen
+    }
+
+    /// No frame came for so long. Is it time to decide which candidate is an event's picture?
+    pub fn waited(&mut self, silent: Duration) -> bool {
+        let now = self.last + silent;
+        self.machine.as_mut().is_some_and(|machine| machine.waited(now))
+    }
+
+    /// Of `count` pictures from before the event that just began, how many may be kept; they count.
+    pub fn admit(&mut self, count: usize) -> usize {
+        let now = self.last;
+        self.machine.as_mut().map_or(count, |machine| machine.admit(now, count))
+    }
+
+    /// The last picture was refused: it makes no other one needless.
+    pub fn refused(&mut self) {
+        self.shown = None;
     }
 
     /// The camera stopped or was lost: ends the event that is on, and forgets the scene, which may be
     /// another one when it comes back.
     pub fn finish(&mut self) -> Option<Transition> {
-        let (settings, eye, machine) = self.motion.as_mut()?;
-        *eye = FirstPass::new(settings.clone());
-        machine.finish()
+        self.eye = eye(&self.settings);
+        self.shown = None;
+        self.machine.as_mut()?.finish()
+    }
+
+    fn look(&mut self, frame: &Frame<'_>, seen: &mut Seen) {
+        let Some(machine) = &mut self.machine else { return };
+        let observation = match self.eye.look(frame) {
+            Ok(observation) => observation,
+            Err(error) => {
+                seen.unusable = Some(error);
+                return;
+            }
+        };
+        let step = machine.step(frame.captured, observation.motion && !self.eye.skips());
+        seen.choice = step.take.map(|take| Choice {
+            trigger: Trigger::Motion,
+            class: take.class,
+            event: step.event.as_deref().map(|id| (id.to_owned(), take.last)),
+            reason: step.to_string(),
+        });
+        if let (Some(Comparison::Candidate { last }), Some(event)) = (step.comparison, &step.event)
+        {
+            let worth = self.eye.worth(frame, &observation);
+            seen.offer = Some(Offer { event: Arc::clone(event), last, worth });
+        }
+        seen.observation = Some(observation);
+        seen.step = Some(step);
+    }
+
+    /// Drops a choice that shows what the last picture showed: one by interval, or a further one of an
+    /// event, never an event's first.
+    fn compare(&mut self, frame: &Frame<'_>, seen: &mut Seen) {
+        let Some(likeness) = self.settings.drop_similar else { return };
+        if seen.offer.is_some() {
+            // Which of them is kept is not known here, and so not what the last picture shows.
+            self.shown = None;
+        }
+        let Some(choice) = &seen.choice else { return };
+        let looked =
+            if seen.observation.is_some() { Ok(self.eye.luma()) } else { self.eye.read(frame) };
+        let Ok(luma) = looked else {
+            self.shown = None; // whoever makes the picture finds it broken, and says so
+            return;
+        };
+        let now = Signature::of(luma);
+        let first = seen.step.as_ref().is_some_and(|step| step.reason == Reason::First);
+        let alike = self.shown.as_ref().is_some_and(|last| likeness.holds(last, &now));
+        if !alike || (first && choice.trigger == Trigger::Motion) {
+            self.shown = Some(now);
+            return;
+        }
+        if let Some(machine) = &mut self.machine
+            && choice.trigger == Trigger::Motion
+        {
+            machine.forgo();
+        }
+        seen.choice = None;
+        seen.similar = true;
+    }
+
+    /// Is the frame to be held back for an event that may begin? While one is on, its own pictures tell.
+    fn remembers(&mut self, seen: &Seen) -> bool {
+        let Some(PreEvent { fps, .. }) = self.machine.as_ref().and_then(|m| m.settings().pre_event)
+        else {
+            return false;
+        };
+        let on = self.machine.as_ref().is_some_and(EventMachine::is_on);
+        if on || seen.choice.is_some() || seen.at < self.next_memory {
+            return false;
+        }
+        self.next_memory = next_after(self.next_memory, between(fps), seen.at);
+        true
     }
 
     /// True once an interval; the first frame is due. A picture kept for another reason counts too.
     fn interval_is_due(&mut self, at: BootTime) -> bool {
-        let Some(interval) = self.interval else { return false };
+        let Some(interval) = self.settings.interval else { return false };
         let due = self.next_interval.is_none_or(|next| at >= next);
         if due {
             self.next_interval = Some(next_after(self.next_interval.unwrap_or(at), interval, at));
         }
         due
     }
+}
+
+fn eye(settings: &WatchSettings) -> FirstPass {
+    FirstPass::new(settings.motion.as_ref().map(|(motion, _)| motion.clone()).unwrap_or_default())
+}
+
+/// Time from one frame to the next.
+fn between(fps: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / fps.max(0.001))
 }
 
 /// Capture times made to go forward: it begins with the first one and then goes on by the time from
@@ -165,130 +318,4 @@ fn next_after(last: BootTime, step: Duration, now: BootTime) -> BootTime {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::{Geometry, PixelFormat, Stamp};
-
-    const S: u64 = 1_000_000_000;
-    const YEAR: u64 = 365 * 86_400 * S;
-
-    fn watcher(motion: bool, analyse_fps: Option<f64>, interval: Option<u64>) -> Watcher {
-        let motion = motion.then(|| (MotionSettings::default(), EventSettings::default()));
-        let boot = BootId("0f3c9a52".into());
-        Watcher::new(motion, analyse_fps, interval.map(Duration::from_secs), &boot)
-    }
-
-    /// A plain grey YUYV frame, with a bright square where there is to be motion.
-    fn watch(watcher: &mut Watcher, at: u64, square: bool) -> Seen {
-        let mut data = [100, 128].repeat(160 * 120);
-        if square {
-            for y in 40..80 {
-                data[(y * 160 + 60) * 2..(y * 160 + 100) * 2].fill(220);
-            }
-        }
-        let geometry = Geometry { format: PixelFormat::Yuyv, width: 160, height: 120, stride: 320 };
-        let (captured, stamp) = (BootTime(at), Stamp::Driver);
-        watcher.watch(&Frame { geometry, data: &data, sequence: 0, captured, stamp })
-    }
-
-    /// Which of the frames at these times are kept by the interval.
-    fn kept(watcher: &mut Watcher, times: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        times.into_iter().filter(|&at| watch(watcher, at, false).choice.is_some()).collect()
-    }
-
-    #[test]
-    fn interval_pictures_keep_to_their_grid() {
-        let mut watcher = watcher(false, None, Some(10));
-        let times = [5, 6, 14, 16, 24, 26, 70, 74, 80].map(|s| s * S);
-        assert_eq!(kept(&mut watcher, times), [5, 16, 26, 70, 80].map(|s| s * S));
-    }
-
-    #[test]
-    fn one_frame_is_kept_once_whatever_it_is_due_for() {
-        let mut watcher = watcher(true, None, Some(1));
-        let mut triggers = Vec::new();
-        for n in 0..200 {
-            let seen = watch(&mut watcher, n * S / 10, n >= 100);
-            triggers.extend(seen.choice.map(|c| (n, c.trigger)));
-        }
-        let motion: Vec<_> = triggers.iter().filter(|(_, t)| *t == Trigger::Motion).collect();
-        assert_eq!(motion.len(), 1, "{triggers:?}");
-        let mut frames: Vec<_> = triggers.iter().map(|(n, _)| n).collect();
-        frames.dedup();
-        assert_eq!(frames.len(), triggers.len());
-    }
-
-    #[test]
-    fn frames_are_analysed_at_the_pace_that_is_set_by_capture_time() {
-        let mut watcher = watcher(true, Some(2.0), None);
-        let looked = (0..100)
-            .filter(|n| watch(&mut watcher, S + n * S / 10, false).observation.is_some())
-            .count();
-        assert_eq!(looked, 20);
-    }
-
-    #[test]
-    fn a_stamp_from_next_year_does_not_silence_a_camera_until_then() {
-        let mut watcher = watcher(true, Some(5.0), Some(10));
-        let before = (0..50).map(|n| 100 * S + n * S / 5);
-        let after = (51..300).map(|n| 100 * S + n * S / 5);
-        let times = before.chain([YEAR]).chain(after);
-        let (mut kept, mut looked, mut light) = (0, 0, 0);
-        for at in times {
-            let seen = watch(&mut watcher, at, false);
-            kept += u32::from(seen.choice.is_some());
-            looked += u32::from(seen.observation.is_some());
-            light += u32::from(seen.observation.is_some_and(|o| o.light_change.is_some()));
-        }
-        assert_eq!((kept, light), (6, 0), "one each 10 s, that of the year among them");
-        assert!(looked >= 298, "{looked}");
-    }
-
-    #[test]
-    fn a_clock_that_went_back_delays_nothing() {
-        let mut watcher = watcher(true, Some(5.0), Some(10));
-        assert_eq!(kept(&mut watcher, [YEAR]), [YEAR]);
-        let times: Vec<_> = (0..=100).map(|n| S + n * S / 5).collect();
-        assert_eq!(kept(&mut watcher, times), [11 * S, 21 * S]);
-    }
-
-    #[test]
-    fn motion_is_seen_and_its_event_ends_after_a_stamp_from_next_year() {
-        let mut watcher = watcher(true, None, None);
-        let mut changes = Vec::new();
-        let mut at = 0;
-        for n in 0..600 {
-            at += S / 10;
-            let stamp = if n == 120 { YEAR } else { at };
-            let seen =
-                watch(&mut watcher, stamp, (115..130).contains(&n) || (300..320).contains(&n));
-            changes.extend(seen.step.and_then(|s| s.change));
-        }
-        assert!(changes.iter().filter(|c| **c == Transition::Began).count() >= 2, "{changes:?}");
-        assert!(matches!(changes.last(), Some(Transition::Ended { .. })), "{changes:?}");
-    }
-
-    #[test]
-    fn a_reopened_camera_goes_on_with_its_interval_and_ends_its_event() {
-        let mut watcher = watcher(true, None, Some(60));
-        let mut kept = 0;
-        let mut began = None;
-        for n in 0..150 {
-            let seen = watch(&mut watcher, n * S / 10, n >= 100);
-            kept += u32::from(seen.choice.as_ref().is_some_and(|c| c.trigger == Trigger::Interval));
-            if seen.began() {
-                began = seen.step.and_then(|s| s.event);
-            }
-        }
-        let ended = watcher.finish();
-        assert!(
-            matches!(&ended, Some(Transition::Ended { event, .. }) if Some(event) == began.as_ref())
-        );
-        assert_eq!(watcher.finish(), None);
-        for n in 150..300 {
-            let seen = watch(&mut watcher, n * S / 10, false);
-            kept += u32::from(seen.choice.is_some());
-        }
-        assert_eq!(kept, 1);
-    }
-}
+mod tests;

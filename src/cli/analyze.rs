@@ -2,6 +2,8 @@
 //!
 //! The shape of the lines is what people and benchmarks script against: it is only added to.
 
+mod story;
+
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,11 +13,12 @@ use std::time::Duration;
 use anyhow::bail;
 use serde::Serialize;
 
+use self::story::{Story, Told};
 use super::ConfigArgs;
 use super::status::count;
 use crate::camera::{Camera, CameraError, FilesSettings, Pace, files};
-use crate::capture::{Seen, Watcher};
-use crate::clock::{BootId, Clock, SystemClock};
+use crate::capture::{Seen, WatchSettings};
+use crate::clock::{Clock, SystemClock};
 use crate::config::units;
 use crate::firstpass::trigger::{EventSettings, Transition};
 use crate::firstpass::{Condition, Direction, LightChange, MotionSettings, Quality, Vision};
@@ -64,6 +67,7 @@ struct Line<'a> {
     light_change: Option<LightChange>,
     event: Option<&'a str>,
     kept: bool,
+    /// Why it is kept or not.
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unusable: Option<String>,
@@ -76,6 +80,7 @@ struct Summary {
     cpu_ms_per_frame: f64,
     events: u64,
     kept: u64,
+    similar: u64,
 }
 
 #[derive(Serialize)]
@@ -93,17 +98,15 @@ fn analyze(options: &Options) -> anyhow::Result<()> {
     };
     let mut camera = files::open(&settings_of_clip, clock.clone())?;
     let seconds_per_frame = 1.0 / options.fps.unwrap_or_else(|| camera.fps());
-    let mut watcher = watcher(options, &clock.boot_id())?;
+    let mut story = Story::new(watched(options)?, &clock.boot_id());
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut summary = Summary::default();
     let began = cpu_time();
     loop {
         match camera.next_frame(Duration::from_secs(1)) {
             Ok(frame) => {
-                let n = frame.sequence;
-                let seen = watcher.watch(&frame);
-                summary.add(&seen);
-                write_line(&mut out, options.json, n, n as f64 * seconds_per_frame, &seen)?;
+                let told = story.next(frame.sequence, &frame);
+                tell(&mut out, options.json, seconds_per_frame, told, &mut summary)?;
             }
             Err(CameraError::Ended) => break,
             Err(CameraError::Skip(why)) => tracing::debug!(why, "Frame is unusable."),
@@ -111,6 +114,7 @@ fn analyze(options: &Options) -> anyhow::Result<()> {
             Err(CameraError::Lost(why)) => bail!("{why}"),
         }
     }
+    tell(&mut out, options.json, seconds_per_frame, story.end(), &mut summary)?;
     if summary.frames == 0 {
         bail!("{} holds no frame", options.clip.display());
     }
@@ -119,32 +123,49 @@ fn analyze(options: &Options) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+fn tell(
+    out: &mut impl Write,
+    json: bool,
+    seconds_per_frame: f64,
+    told: Vec<Told>,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    for Told { n, seen, .. } in told {
+        summary.add(&seen);
+        write_line(out, json, n, n as f64 * seconds_per_frame, &seen)?;
+    }
+    Ok(())
+}
+
 impl Summary {
     fn add(&mut self, seen: &Seen) {
         self.frames += 1;
         self.analysed += u64::from(seen.observation.is_some());
         self.events += u64::from(seen.began());
         self.kept += u64::from(seen.choice.is_some());
+        self.similar += u64::from(seen.similar);
     }
 }
 
 /// Every frame is looked at, by the defaults or as a configured camera would.
-fn watcher(options: &Options, boot: &BootId) -> anyhow::Result<Watcher> {
+fn watched(options: &Options) -> anyhow::Result<WatchSettings> {
     let Some(name) = &options.camera else {
-        let defaults = (MotionSettings::default(), EventSettings::default());
-        return Ok(Watcher::new(Some(defaults), None, None, boot));
+        let motion = Some((MotionSettings::default(), EventSettings::default()));
+        return Ok(WatchSettings { motion, ..WatchSettings::default() });
     };
     let config = options.config.check().map_err(|e| anyhow::anyhow!("{}", e.render(false)))?;
     let found = config.cameras.into_iter().find(|c| c.profile.camera == *name);
     match found {
-        Some(c) => Ok(Watcher::new(c.motion, None, c.interval, boot)),
+        Some(c) => Ok(WatchSettings { analyse_fps: None, ..c.watch() }),
         None => bail!("no camera is named \"{name}\" in {}", options.config.config.display()),
     }
 }
 
 fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> anyhow::Result<()> {
     let observation = seen.observation.clone().unwrap_or_default();
+    let chosen_of = seen.choice.as_ref().and_then(|c| c.event.as_ref());
     let event = seen.step.as_ref().and_then(|s| s.event.as_deref());
+    let reason = seen.to_string();
     let line = Line {
         frame: n,
         t: (t * 1000.0).round() / 1000.0,
@@ -157,9 +178,9 @@ fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> 
         conditions: observation.conditions.iter().map(Condition::name).collect(),
         vision: observation.vision,
         light_change: observation.light_change,
-        event,
+        event: event.or(chosen_of.map(|(event, _)| event.as_str())),
         kept: seen.choice.is_some(),
-        reason: seen.choice.as_ref().map(|c| c.reason.as_str()),
+        reason: Some(reason.as_str()).filter(|reason| !reason.is_empty()),
         unusable: seen.unusable.as_ref().map(ToString::to_string),
     };
     if json {
@@ -173,7 +194,8 @@ fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> 
             }
             None => String::new(),
         };
-        let reason = line.reason.map(|r| format!("kept: {r}")).unwrap_or_default();
+        let kept = line.reason.filter(|_| line.kept);
+        let reason = kept.map(|r| format!("kept: {r}")).unwrap_or_default();
         let text = format!("{:>8.2} s  frame {n:>6}  {change:<33} {reason}", line.t);
         writeln!(out, "{}", text.trim_end())?;
     }

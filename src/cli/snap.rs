@@ -82,6 +82,7 @@ fn plain(device: Named) -> Settings {
         analyse_fps: None,
         motion: None,
         interval: None,
+        drop_similar: None,
         profile: Arc::new(Profile {
             camera: "snap".into(),
             quality: 85,
@@ -154,6 +155,7 @@ fn first_frame(camera: &mut dyn Camera, settings: &Settings) -> anyhow::Result<C
                     order: still::Order::default(),
                     said: None,
                     class: Class::Best,
+                    marks: Vec::new(),
                 });
             }
             Err(CameraError::Timeout(_) | CameraError::Skip(_)) => {}

@@ -247,6 +247,10 @@ fn camera_words(c: &CameraStatus) -> String {
         write!(out, ", {}, {} chosen", count(c.events, "event"), c.chosen).ok();
     }
     for (n, what) in [
+        (c.pre_event, "of them from before an event"),
+        (c.similar, "due that showed nothing new"),
+        (c.burst, "over the burst limit"),
+        (c.cool_down, "in the cool-down"),
         (c.skipped, "unusable"),
         (c.gaps, "dropped by the camera"),
         (c.passed_over, "passed over for newer ones"),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Config;
 use crate::camera::{Pace, Source, files};
 use crate::capture;
-use crate::firstpass::trigger::{EventSettings, Keep};
+use crate::firstpass::trigger::{EventSettings, Keep, PreEvent};
 use crate::frame::{Geometry, PixelFormat};
 use crate::upload::DestinationSettings;
 
@@ -94,7 +94,8 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         ));
     }
     let flash = bytes * FLASH_FACTOR;
-    let memory = BASE + config.in_hand + WARM + buffers;
+    let rings = config.cameras.iter().map(|camera| ring_bytes(camera, assume)).sum::<u64>();
+    let memory = BASE + config.in_hand + rings + WARM + buffers;
     lines.push(format!("{} PUTs a day ({} a month)", count(puts), count(puts * 30.0)));
     lines.push(format!("{} uploaded a day ({} a month)", si(bytes), si(bytes * 30.0)));
     lines.push(format!(
@@ -102,9 +103,14 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         si(flash)
     ));
     lines.push(format!(
-        "{} memory, at most: {} in hand, {} kept warm, {} camera buffers, {} for the rest",
+        "{} memory, at most: {} in hand, {}{} kept warm, {} camera buffers, {} for the rest",
         si(memory as f64),
         si(config.in_hand as f64),
+        if rings > 0 {
+            format!("{} from before events, ", si(rings as f64))
+        } else {
+            String::new()
+        },
         si(WARM as f64),
         si(buffers as f64),
         si(BASE as f64)
@@ -179,8 +185,8 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
     }
     if cost.puts_per_day > MANY_PUTS {
         out.push(format!(
-            "{} PUTs a day are more than one a second: a longer `interval`, or `keep = \"first\"`, \
-             costs less",
+            "{} PUTs a day are more than one a second: a longer `interval`, `keep = \"best\"`, or a \
+             `burst` limit costs less",
             count(cost.puts_per_day)
         ));
     }
@@ -257,12 +263,40 @@ fn interval_puts(camera: &capture::Settings) -> f64 {
 
 fn event_puts(camera: &capture::Settings, assume: Assumptions) -> f64 {
     let Some((_, events)) = &camera.motion else { return 0.0 };
-    assume.events_per_day * pictures_an_event(events, analysed_fps(camera, assume), assume)
+    let before =
+        events.pre_event.map_or(0.0, |p| pictures_before(&p, picture_bytes(camera, assume)));
+    let an_event = before + pictures_an_event(events, analysed_fps(camera, assume), assume);
+    let wanted = assume.events_per_day * an_event;
+    events.burst.map_or(wanted, |b| wanted.min(DAY / b.per.as_secs_f64() * b.pictures as f64))
+}
+
+/// Pictures from before an event: as many as are held back, by time and by bytes.
+#[allow(clippy::cast_precision_loss, reason = "an estimate")]
+fn pictures_before(events: &PreEvent, picture: f64) -> f64 {
+    let by_time = (events.within.as_secs_f64() * events.fps).ceil();
+    by_time.min((events.bytes as f64 / picture.max(1.0)).floor())
+}
+
+/// Most bytes that a camera's pictures from before an event take.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate"
+)]
+fn ring_bytes(camera: &capture::Settings, assume: Assumptions) -> u64 {
+    let Some(events) = camera.motion.as_ref().and_then(|(_, events)| events.pre_event) else {
+        return 0;
+    };
+    let ((width, height), _) = shape(&camera.source, assume);
+    // As large as pictures of a camera's own get, see `frame_bytes`.
+    let largest = f64::from(width) * f64::from(height) / 2.0;
+    events.bytes.min(((events.within.as_secs_f64() * events.fps).ceil() * largest) as u64)
 }
 
 fn pictures_an_event(events: &EventSettings, fps: f64, assume: Assumptions) -> f64 {
     match events.keep {
-        Keep::First => 1.0,
+        Keep::First | Keep::Best(_) => 1.0,
         Keep::Every(every) => (assume.event_seconds / every.as_secs_f64()).floor() + 1.0,
         Keep::All => assume.event_seconds * fps,
     }
@@ -336,5 +370,13 @@ mod tests {
             (puts(Keep::First), puts(Keep::Every(second)), puts(Keep::All)),
             (1.0, 21.0, 200.0)
         );
+        assert_eq!(puts(Keep::Best(second)), 1.0);
+    }
+
+    #[test]
+    fn pictures_from_before_an_event_are_bounded_by_time_and_by_bytes() {
+        let within = std::time::Duration::from_secs(3);
+        let before = |bytes| pictures_before(&PreEvent { within, fps: 2.0, bytes }, 100_000.0);
+        assert_eq!((before(8 << 20), before(250_000)), (6.0, 2.0));
     }
 }

@@ -205,11 +205,14 @@ pub(crate) struct Memory {
     /// Bytes of pictures between choice and disk; at least two frames of the largest camera.
     #[schemars(extend("minSize" = "256 KiB", "maxSize" = "16 GiB"))]
     pub(crate) in_hand: Bytes,
+    /// Bytes of pictures held back in case an event begins, for each camera that has `pre_event`.
+    #[schemars(extend("minSize" = "256 KiB", "maxSize" = "1 GiB"))]
+    pub(crate) ring: Bytes,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { in_hand: Bytes(32 << 20) }
+        Self { in_hand: Bytes(32 << 20), ring: Bytes(8 << 20) }
     }
 }
 
@@ -321,7 +324,6 @@ words!(Sensitivity => crate::firstpass::Sensitivity {
 words!(Condition => crate::firstpass::Condition {
     "dark" Dark, "bright" Bright, "blurred" Blurred, "frozen" Frozen, "covered" Covered, "moved" Moved,
 });
-words!(Keep => crate::firstpass::trigger::Keep { "first" First, "all" All });
 words!(Provider => crate::grant::Provider {
     "aws" Aws, "minio" Minio, "seaweedfs" Seaweedfs, "rgw" Rgw,
     "cos" Cos, "oss" Oss, "obs" Obs, "generic" Generic,
@@ -329,6 +331,25 @@ words!(Provider => crate::grant::Provider {
 words!(Trust => crate::clock::TrustPolicy {
     "auto" Auto, "kernel" Kernel, "rtc" Rtc, "store" Store, "always" Always,
 });
+
+/// What is kept of an event, where that is a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    Best,
+    First,
+    All,
+}
+
+/// Which pictures are dropped because the last one showed the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DropSimilar {
+    #[default]
+    Off,
+    Same,
+    Alike,
+}
 
 /// Which way a zone counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -208,6 +208,7 @@ impl Check<'_> {
             key_template: template.unwrap_or_default(),
             place: self.place(&device, &root.key("device")),
             meta: metadata(&device),
+            ring: tables.memory.ring.0,
         };
         let mqtt = tables.mqtt.and_then(|m| self.mqtt(m, &identity.device, &root.key("mqtt")));
         let reliable_notices = mqtt.as_ref().is_some_and(|m| m.reliable);
@@ -368,6 +369,8 @@ struct Shared {
     key_template: String,
     place: Arc<Place>,
     meta: BTreeMap<String, String>,
+    /// Most bytes of a camera's pictures from before an event.
+    ring: u64,
 }
 
 /// Metadata that every picture carries, by the names of the object contract.

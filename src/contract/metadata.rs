@@ -29,12 +29,14 @@ const MAX_VALUE: usize = 128;
 
 /// Names from [`Facts::meta`] that belong to the contract and are never left out, with the longest
 /// value of each. Six boxes of the largest picture are 143 characters.
-const FIXED: [(&str, usize); 9] = [
+const FIXED: [(&str, usize); 11] = [
     ("agent", 64),
+    ("best-of", 16),
     ("conditions", 41),
     ("motion-box", 32),
     ("motion-direction", 16),
     ("motion-score", 16),
+    ("pre-event", 8),
     ("sharpness", 16),
     ("site", MAX_VALUE),
     ("trigger-boxes", 143),

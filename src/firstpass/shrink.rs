@@ -25,7 +25,7 @@
 mod layout;
 mod simd;
 
-use self::layout::Layout;
+pub(super) use self::layout::Layout;
 use crate::frame::{Geometry, Luma, ShapeError};
 
 /// Shrinks raw frames; keeps its row sums between frames.

@@ -11,8 +11,18 @@
 //!
 //! Called by the camera thread (`capture`) and by `analyze` with every analysed frame. Pure: times are
 //! the frames' own. Invariants: begin and end alternate; an event has one id and no two events of a
-//! boot share one; at most one transition a step; pictures of `every` are never closer than asked.
+//! boot share one; at most one transition a step; pictures of `every` are never closer than asked; in
+//! no span of a burst limit more pictures are taken than it allows.
 //! Times that stand still or go backwards (a broken driver) count as no time passed.
+//!
+//! `Keep::Best` looks ahead: from its first frame on (or the first that the burst limit allows) frames
+//! with motion are [`Comparison::Candidate`]s, until so much time went by ([`Comparison::Over`]) or the
+//! event is over. Who holds the candidates decides then; so the event's picture is never later than
+//! that. While no frame comes, [`EventMachine::waited`] ends it.
+
+mod burst;
+mod finalists;
+mod settings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,44 +30,14 @@ use std::time::Duration;
 
 use crate::clock::{BootId, BootTime};
 use crate::contract::Class;
+use burst::Burst;
+
+pub use burst::BurstLimit;
+pub use finalists::{Finalists, MOST, Seat};
+pub use settings::{BEST_WITHIN, EventSettings, Keep, PreEvent};
 
 /// Motion in two frames this close is one motion, however short `post_event` is.
 const FRAME_GAP: Duration = Duration::from_secs(1);
-
-/// What to keep of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// The first picture only.
-    First,
-    /// One picture every so often, beginning with the first.
-    Every(Duration),
-    /// Every analysed frame.
-    All,
-}
-
-/// When an event begins and ends, and what of it is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EventSettings {
-    /// Motion must last so long before an event begins.
-    pub min_duration: Duration,
-    /// The event ends when there was no motion for so long.
-    pub post_event: Duration,
-    /// An event is ended after so long; motion that goes on begins the next one.
-    pub max_duration: Duration,
-    /// What is kept.
-    pub keep: Keep,
-}
-
-impl Default for EventSettings {
-    fn default() -> Self {
-        Self {
-            min_duration: Duration::from_millis(200),
-            post_event: Duration::from_secs(5),
-            max_duration: Duration::from_secs(60),
-            keep: Keep::First,
-        }
-    }
-}
 
 /// Why an event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +87,18 @@ pub struct Take {
     pub last: bool,
 }
 
+/// What looking for an event's best picture makes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It may be the best one. `last`: this picture is known to be the event's last.
+    Candidate {
+        /// As in [`Take`].
+        last: bool,
+    },
+    /// Time is up: the best one so far is the event's picture, and this frame is none.
+    Over,
+}
+
 /// Why a frame is kept or not, for people; [`Step`]'s `Display` words it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -114,6 +106,16 @@ pub enum Reason {
     NoMotion,
     /// Motion, but not yet for `min_duration`.
     TooShort,
+    /// Motion, but so soon after an event that the next one begins only after this time.
+    CoolDown(Duration),
+    /// It may be the event's best picture.
+    Candidate,
+    /// Nothing moves in this frame of an event whose best picture is being looked for.
+    Quiet,
+    /// Enough was seen of the event: its best picture so far is kept.
+    Decided,
+    /// It would be kept, but so many pictures were taken lately that the next may be only after this time.
+    Burst(Duration),
     /// The first picture of the event.
     First,
     /// So much time went by since the event's last picture.
@@ -133,6 +135,8 @@ pub struct Step {
     pub event: Option<Arc<str>>,
     /// Keep this frame.
     pub take: Option<Take>,
+    /// Compare this frame, or decide.
+    pub comparison: Option<Comparison>,
     /// What began or ended.
     pub change: Option<Transition>,
     /// Why it is kept or not.
@@ -146,6 +150,13 @@ impl fmt::Display for Step {
         match self.reason {
             Reason::NoMotion => f.write_str("no motion"),
             Reason::TooShort => f.write_str("motion too short so far"),
+            Reason::CoolDown(wait) => write!(f, "cool-down: no event for another {wait:?}"),
+            Reason::Candidate => write!(f, "may be the best of event {event}"),
+            Reason::Quiet => write!(f, "nothing moves now in event {event}"),
+            Reason::Decided => write!(f, "the best of event {event} so far is kept"),
+            Reason::Burst(wait) => {
+                write!(f, "burst limit: no picture of event {event} for another {wait:?}")
+            }
             Reason::First => write!(f, "first picture of event {event}"),
             Reason::Every(every) => write!(f, "every {every:?} of event {event}"),
             Reason::All => write!(f, "all of event {event}"),
@@ -160,7 +171,10 @@ struct Active {
     id: Arc<str>,
     began: BootTime,
     last_motion: BootTime,
-    last_taken: BootTime,
+    /// When its last picture was taken; for `Best`, when looking for it began.
+    last_taken: Option<BootTime>,
+    /// It has the one picture that is kept of it.
+    done: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -181,6 +195,8 @@ pub struct EventMachine {
     settings: EventSettings,
     boot: String,
     last_id: Option<u64>,
+    last_end: Option<BootTime>,
+    burst: Option<Burst>,
     state: State,
 }
 
@@ -188,7 +204,21 @@ impl EventMachine {
     /// A machine at rest.
     #[must_use]
     pub fn new(settings: EventSettings, boot: &BootId) -> Self {
-        Self { settings, boot: boot.short().to_owned(), last_id: None, state: State::Idle }
+        let burst = settings.burst.map(Burst::new);
+        let boot = boot.short().to_owned();
+        Self { settings, boot, last_id: None, last_end: None, burst, state: State::Idle }
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    /// Is an event on?
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        matches!(self.state, State::Active(_))
     }
 
     /// Takes one analysed frame's time and whether something moved in it.
@@ -203,15 +233,48 @@ impl EventMachine {
         }
     }
 
+    /// No frame came until now. Is it time to decide which of an event's candidates is kept?
+    pub fn waited(&mut self, now: BootTime) -> bool {
+        let Keep::Best(within) = self.settings.keep else { return false };
+        match &mut self.state {
+            State::Active(Active { last_taken: Some(began), done, .. })
+                if !*done && now.since(*began) >= within =>
+            {
+                *done = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Of `count` further pictures of an event taken now, how many may be; they count as taken.
+    pub fn admit(&mut self, now: BootTime, count: usize) -> usize {
+        let Some(burst) = &mut self.burst else { return count };
+        (0..count).take_while(|_| burst.take(now).is_ok()).count()
+    }
+
+    /// The picture of the last step is not taken after all.
+    pub fn forgo(&mut self) {
+        if let Some(burst) = &mut self.burst {
+            burst.give_back();
+        }
+    }
+
     /// The camera stopped: ends the event that is on.
     pub fn finish(&mut self) -> Option<Transition> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Active(active) => Some(active.end(EndReason::Stopped)),
+            State::Active(active) => {
+                self.last_end = Some(active.last_motion);
+                Some(active.end(EndReason::Stopped))
+            }
             State::Idle | State::Rising { .. } => None,
         }
     }
 
     fn rise(&mut self, at: BootTime, motion: bool, change: Option<Transition>) -> Step {
+        if motion && let Some(wait) = self.cooling(at) {
+            return without_event(Reason::CoolDown(wait), change);
+        }
         // After an end the next event waits for the next frame, so that a step has one transition.
         if motion && change.is_none() && self.settings.min_duration.is_zero() {
             return self.begin(at);
@@ -219,8 +282,13 @@ impl EventMachine {
         if motion {
             self.state = State::Rising { since: at, gap: false };
         }
-        let reason = if motion { Reason::TooShort } else { Reason::NoMotion };
-        Step { event: None, take: None, change, reason }
+        without_event(if motion { Reason::TooShort } else { Reason::NoMotion }, change)
+    }
+
+    /// How long the next event must still wait for the last one.
+    fn cooling(&self, at: BootTime) -> Option<Duration> {
+        let left = self.settings.cool_down.saturating_sub(at.since(self.last_end?));
+        (!left.is_zero()).then_some(left)
     }
 
     fn rising(&mut self, at: BootTime, motion: bool, since: BootTime, gap: bool) -> Step {
@@ -231,8 +299,7 @@ impl EventMachine {
         if motion || !gap {
             self.state = State::Rising { since, gap: !motion };
         }
-        let reason = if motion { Reason::TooShort } else { Reason::NoMotion };
-        Step { event: None, take: None, change: None, reason }
+        without_event(if motion { Reason::TooShort } else { Reason::NoMotion }, None)
     }
 
     fn begin(&mut self, at: BootTime) -> Step {
@@ -240,20 +307,8 @@ impl EventMachine {
         let ms = at.millis().max(after_last);
         self.last_id = Some(ms);
         let id: Arc<str> = format!("{}-{ms:x}", self.boot).into();
-        let only = self.settings.keep == Keep::First;
-        let class = if only { Class::Best } else { Class::Event };
-        self.state = State::Active(Active {
-            id: Arc::clone(&id),
-            began: at,
-            last_motion: at,
-            last_taken: at,
-        });
-        Step {
-            event: Some(id),
-            take: Some(Take { class, last: only }),
-            change: Some(Transition::Began),
-            reason: Reason::First,
-        }
+        let active = Active { id, began: at, last_motion: at, last_taken: None, done: false };
+        Step { change: Some(Transition::Began), ..self.active(at, true, active) }
     }
 
     fn ended(&self, active: &Active, at: BootTime, motion: bool) -> Option<EndReason> {
@@ -274,6 +329,7 @@ impl EventMachine {
     }
 
     fn end(&mut self, at: BootTime, motion: bool, active: &Active, why: EndReason) -> Step {
+        self.last_end = Some(at);
         self.rise(at, motion, Some(active.end(why)))
     }
 
@@ -281,21 +337,88 @@ impl EventMachine {
         if motion {
             active.last_motion = active.last_motion.max(at);
         }
-        let since = at.since(active.last_taken);
-        let (taken, reason) = match self.settings.keep {
-            Keep::First => (false, Reason::Taken),
-            Keep::All => (true, Reason::All),
-            Keep::Every(every) if since >= every => (true, Reason::Every(every)),
-            Keep::Every(every) => (false, Reason::NotDue(every - since)),
+        let (take, comparison, reason) = match self.wish(at, motion, &active) {
+            Wish::Nothing(reason) => (None, None, reason),
+            Wish::Decide => {
+                active.done = true;
+                (None, Some(Comparison::Over), Reason::Decided)
+            }
+            Wish::Picture(reason) => match self.burst.as_mut().map_or(Ok(()), |b| b.take(at)) {
+                Ok(()) => self.picture(at, reason, &mut active),
+                Err(wait) => (None, None, Reason::Burst(wait)),
+            },
+            Wish::Compare => (None, Some(self.candidate()), Reason::Candidate),
         };
-        if taken {
-            active.last_taken = at;
-        }
         let event = Some(Arc::clone(&active.id));
         self.state = State::Active(active);
-        let take = taken.then_some(Take { class: Class::Event, last: false });
-        Step { event, take, change: None, reason }
+        Step { event, take, comparison, change: None, reason }
     }
+
+    /// What is wanted of a frame of an event, whatever the burst limit says.
+    fn wish(&self, at: BootTime, motion: bool, active: &Active) -> Wish {
+        let Some(last) = active.last_taken else {
+            // An event's first picture shows what moves.
+            return if motion {
+                Wish::Picture(Reason::First)
+            } else {
+                Wish::Nothing(Reason::Quiet)
+            };
+        };
+        let since = at.since(last);
+        match self.settings.keep {
+            Keep::First | Keep::Best(_) if active.done => Wish::Nothing(Reason::Taken),
+            Keep::Best(within) if since >= within => Wish::Decide,
+            Keep::Best(_) if motion => Wish::Compare,
+            Keep::First | Keep::Best(_) => Wish::Nothing(Reason::Quiet),
+            Keep::All => Wish::Picture(Reason::All),
+            Keep::Every(every) if since >= every => Wish::Picture(Reason::Every(every)),
+            Keep::Every(every) => Wish::Nothing(Reason::NotDue(every - since)),
+        }
+    }
+
+    /// The burst limit allows a picture: of this frame, or of the best one from it on.
+    fn picture(
+        &self,
+        at: BootTime,
+        reason: Reason,
+        active: &mut Active,
+    ) -> (Option<Take>, Option<Comparison>, Reason) {
+        active.last_taken = Some(at);
+        match self.settings.keep {
+            Keep::Best(within) if !within.is_zero() => {
+                (None, Some(self.candidate()), Reason::Candidate)
+            }
+            Keep::First | Keep::Best(_) => {
+                active.done = true;
+                (Some(Take { class: Class::Best, last: self.alone() }), None, reason)
+            }
+            Keep::Every(_) | Keep::All => {
+                (Some(Take { class: Class::Event, last: false }), None, reason)
+            }
+        }
+    }
+
+    fn candidate(&self) -> Comparison {
+        Comparison::Candidate { last: self.alone() }
+    }
+
+    /// Is the one picture of an event all that is kept of it? With others from before it, only a manifest
+    /// tells when all have come.
+    fn alone(&self) -> bool {
+        self.settings.pre_event.is_none()
+    }
+}
+
+/// What is wanted of a frame.
+enum Wish {
+    Nothing(Reason),
+    Picture(Reason),
+    Compare,
+    Decide,
+}
+
+fn without_event(reason: Reason, change: Option<Transition>) -> Step {
+    Step { event: None, take: None, comparison: None, change, reason }
 }
 
 impl Active {

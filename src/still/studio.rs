@@ -153,6 +153,7 @@ fn facts(
     if let Some(seen) = &candidate.seen {
         meta.extend(measured(seen, picture));
     }
+    meta.extend(candidate.marks.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     if let Some(said) = &candidate.said {
         meta.extend(said::metadata(said, picture.made));
     }

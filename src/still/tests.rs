@@ -45,6 +45,7 @@ pub(super) fn candidate(
         order: Order::default(),
         said: None,
         class: Class::Event,
+        marks: Vec::new(),
     }
 }
 
@@ -325,4 +326,78 @@ fn the_end_of_an_event_is_passed_on_in_its_place() {
         panic!("{made:?}")
     };
     assert_eq!((**ended == end, last.facts.seq), (true, 9), "it takes no number");
+}
+
+/// A camera's JPEG of stripes, sharp or with soft edges.
+fn striped(soft: bool) -> Vec<u8> {
+    let level = |x: usize| match (soft, x % 16) {
+        (false, at) => {
+            if at < 8 {
+                40
+            } else {
+                200
+            }
+        }
+        (true, at) => {
+            [40, 60, 100, 140, 180, 200, 200, 200, 200, 180, 140, 100, 60, 40, 40, 40][at]
+        }
+    };
+    let pixels: Vec<u8> = (0..160 * 120).map(|i| level(i % 160)).collect();
+    let format = turbojpeg::PixelFormat::GRAY;
+    let image =
+        turbojpeg::Image { pixels: &pixels[..], width: 160, pitch: 160, height: 120, format };
+    turbojpeg::compress(image, 90, turbojpeg::Subsamp::Gray).unwrap().to_vec()
+}
+
+/// Runs the thread on one choice of these, each with a subject in its middle.
+fn best_of(frames: Vec<Vec<u8>>) -> (Option<Shot>, crate::account::Sums) {
+    let account = Account::new(1 << 20);
+    let (sender, receiver) = sync_channel(1);
+    let (shots, taken) = sync_channel(1);
+    let sink: Sink = Box::new(move |made| match made {
+        Made::Shot(shot) => shots.send(shot).unwrap(),
+        Made::EventEnded(_) => {}
+    });
+    let beat = Beat::new("still", Duration::from_secs(10));
+    let boot = BootId("0f3c9a52-1111-2222-3333-444455556666".into());
+    let thread = spawn(receiver, 7, boot, Arc::new(|_| None), sink, beat).unwrap();
+    let permits = frames.iter().map(|f| account.reserve(f.len() as u64).unwrap()).collect();
+    let seen = Observation {
+        boxes: vec![PixelBox { x: 40, y: 32, w: 80, h: 48 }],
+        ..Observation::default()
+    };
+    let of = |(n, data): (usize, Vec<u8>)| Candidate {
+        seen: Some(seen.clone()),
+        captured: BootTime(n as u64),
+        marks: vec![("best-of", "9".into())],
+        ..mjpeg(data, Vec::new())
+    };
+    let candidates = frames.into_iter().enumerate().map(of).collect();
+    let token = account.choose_of(permits).unwrap();
+    sender.send(Pick::BestOf(candidates, token)).unwrap();
+    drop(sender);
+    thread.join().unwrap();
+    (taken.iter().next(), account.sums())
+}
+
+#[test]
+fn of_candidates_the_sharpest_becomes_the_picture_and_only_its_bytes_stay_in_hand() {
+    let frames = vec![striped(true), striped(false), striped(true)];
+    let (shot, sums) = best_of(frames);
+    let shot = shot.unwrap();
+    assert_eq!(shot.facts.captured, BootTime(1));
+    assert_eq!(shot.facts.meta["best-of"], "9");
+    assert_eq!((sums.chosen, sums.in_hand, sums.bytes), (1, 1, shot.facts.len));
+    drop(shot);
+}
+
+#[test]
+fn a_candidate_that_is_broken_gives_way_and_only_if_all_are_the_choice_is_refused() {
+    let mut broken = striped(false);
+    broken.truncate(broken.len() / 2);
+    let (shot, sums) = best_of(vec![broken.clone(), striped(true)]);
+    assert_eq!((shot.unwrap().facts.captured, sums.refused_total()), (BootTime(1), 0));
+    let (shot, sums) = best_of(vec![broken.clone(), broken]);
+    assert!(shot.is_none() && sums.holds());
+    assert_eq!((sums.chosen, sums.refused[Refusal::Broken as usize], sums.bytes), (1, 1, 0));
 }

@@ -12,12 +12,12 @@ fn plan() -> Plan {
     Plan { limit: 1 << 26, motion, interval: None, size: (160, 120), ..Plan::default() }
 }
 
-fn bright(numbers: std::ops::Range<u64>) -> Vec<Act> {
+pub(super) fn bright(numbers: std::ops::Range<u64>) -> Vec<Act> {
     numbers.map(Act::Bright).collect()
 }
 
 /// Grey frames until the first pass knows the scene, then something that moves.
-fn moving() -> Vec<Act> {
+pub(super) fn moving() -> Vec<Act> {
     [frames(0..30), bright(30..33)].concat()
 }
 
@@ -94,7 +94,7 @@ fn pictures_that_are_refused_count_as_chosen() {
 
 #[test]
 fn pictures_of_no_event_do_not_count_for_the_one_that_is_on() {
-    let motion = Some(EventSettings::default());
+    let motion = Some(EventSettings { keep: Keep::First, ..EventSettings::default() });
     let plan = Plan { motion, interval: Some(Duration::from_nanos(1)), ..plan() };
     let rig = Rig::new(plan, [Ok([moving(), frames(33..60)].concat())]);
     rig.over();

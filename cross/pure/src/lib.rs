@@ -5,6 +5,7 @@
 //! them are made up here. A module that stops being pure does not compile in this crate.
 #![allow(missing_docs, dead_code, unreachable_pub)]
 
+pub mod account;
 pub mod backoff;
 pub mod clock;
 pub mod contract;
@@ -12,6 +13,12 @@ pub mod duty;
 pub mod firstpass;
 pub mod frame;
 pub mod place;
+
+/// The thread stays out.
+pub mod capture {
+    pub mod ring;
+    pub mod watcher;
+}
 
 /// The index and the files stay out.
 pub mod spool {

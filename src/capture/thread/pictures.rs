@@ -1,12 +1,14 @@
 //! What the camera thread takes of a frame: pictures that were chosen, and what somebody asked for.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::TrySendError;
 
 use tracing::{debug, info, warn};
 
 use super::{Body, MAX_WANTED};
-use crate::account::{Fate, Refusal};
+use crate::account::{Fate, InHand, Refusal};
 use crate::capture::{Ask, Choice, Wanted, count};
+use crate::clock::BootTime;
 use crate::contract::{Class, Trigger};
 use crate::firstpass::Observation;
 use crate::frame::Frame;
@@ -27,7 +29,7 @@ impl Body {
 
     fn show(&self, frame: &Frame<'_>, asker: Asker) {
         let show = asked_for(Trigger::Command);
-        let pick = Pick::Show(Box::new(self.candidate(frame, show, None)), asker);
+        let pick = Pick::Show(Box::new(self.candidate(frame, show, None, Vec::new())), asker);
         drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
     }
 
@@ -52,32 +54,80 @@ impl Body {
         seen: Option<Observation>,
         wanted: Option<&Wanted>,
     ) {
-        count(&self.counters.chosen);
-        if choice.event.is_some() {
-            self.events.chosen();
-        }
-        let Some(mut token) = self.wiring.account.choose(frame.data.len() as u64) else {
-            if let Some(wanted) = wanted {
-                wanted.teller.tell(Fate::Refused(Refusal::Busy));
-            }
-            return self.refused();
+        let Some(token) = self.choose(frame.data.len() as u64, choice.event.is_some(), wanted)
+        else {
+            return;
         };
         let reason = choice.reason.clone();
-        let mut candidate = self.candidate(frame, choice, seen);
+        let mut candidate = self.candidate(frame, choice, seen, Vec::new());
         if let Some(wanted) = wanted {
-            token.watch(wanted.teller.clone());
             candidate.command.clone_from(&wanted.command);
             candidate.order = wanted.order.clone();
             candidate.said.clone_from(&wanted.said);
         }
+        self.hand_on(candidate, token, &reason);
+    }
+
+    /// The pictures from before an event that just began: as many as may be, the newest of them.
+    pub(super) fn keep_from_before(&mut self, event: &str, at: BootTime) {
+        let Some(ring) = &mut self.ring else { return };
+        let mut held = ring.take(at);
+        let most = self.watcher.admit(held.len());
+        self.counters.ring_bytes.store(0, Ordering::Relaxed);
+        for mut candidate in held.drain(held.len() - most..) {
+            count(&self.counters.pre_event);
+            let bytes = candidate.data.len() as u64;
+            let Some(token) = self.choose(bytes, true, None) else { continue };
+            candidate.event = Some((event.to_owned(), false));
+            self.hand_on(candidate, token, "from before an event");
+        }
+    }
+
+    /// Holds a frame back in case an event begins soon.
+    pub(super) fn remember(&mut self, frame: &Frame<'_>, at: BootTime, seen: Option<Observation>) {
+        let Some(mut ring) = self.ring.take() else { return };
+        ring.push(at, frame.data.len() as u64, || {
+            let choice = Choice {
+                trigger: Trigger::Motion,
+                class: Class::Event,
+                event: None,
+                reason: String::new(),
+            };
+            let marks = vec![("pre-event", "true".to_owned())];
+            Candidate { marks, ..self.candidate(frame, choice, seen, Vec::new()) }
+        });
+        self.counters.ring_bytes.store(ring.bytes(), Ordering::Relaxed);
+        self.ring = Some(ring);
+    }
+
+    /// Counts a choice and takes its bytes of the budget, if there is room.
+    fn choose(&mut self, bytes: u64, of_event: bool, wanted: Option<&Wanted>) -> Option<InHand> {
+        count(&self.counters.chosen);
+        if of_event {
+            self.events.chosen();
+        }
+        match (self.wiring.account.choose(bytes), wanted) {
+            (Some(mut token), Some(wanted)) => {
+                token.watch(wanted.teller.clone());
+                Some(token)
+            }
+            (Some(token), None) => Some(token),
+            (None, wanted) => {
+                if let Some(wanted) = wanted {
+                    wanted.teller.tell(Fate::Refused(Refusal::Busy));
+                }
+                self.refused();
+                None
+            }
+        }
+    }
+
+    fn hand_on(&mut self, candidate: Candidate, token: InHand, reason: &str) {
         let command = candidate.command.clone();
         match self.wiring.picks.try_send(Pick::One(Box::new(candidate), token)) {
             Ok(()) => {
                 debug!(reason, command, "Picture chosen.");
-                if self.refused > 0 {
-                    info!(refused = self.refused, "Pictures are taken again.");
-                    self.refused = 0;
-                }
+                self.taken_again();
             }
             Err(TrySendError::Full(Pick::One(_, token))) => {
                 token.refused(Refusal::Busy);
@@ -87,17 +137,34 @@ impl Body {
         }
     }
 
+    pub(super) fn taken_again(&mut self) {
+        if self.refused > 0 {
+            info!(refused = self.refused, "Pictures are taken again.");
+            self.refused = 0;
+        }
+    }
+
     /// Says it once until a picture is taken again: it may be thirty a second.
-    fn refused(&mut self) {
+    pub(super) fn refused(&mut self) {
+        self.watcher.refused();
         self.refused += 1;
         if self.refused == 1 {
             warn!("Pictures are refused: disk or encoder are behind, the byte budget is used up.");
         }
     }
 
-    fn candidate(&self, frame: &Frame<'_>, choice: Choice, seen: Option<Observation>) -> Candidate {
+    /// A frame copied, into `buffer`.
+    pub(super) fn candidate(
+        &self,
+        frame: &Frame<'_>,
+        choice: Choice,
+        seen: Option<Observation>,
+        mut buffer: Vec<u8>,
+    ) -> Candidate {
+        buffer.clear();
+        buffer.extend_from_slice(frame.data);
         Candidate {
-            data: frame.data.to_vec(),
+            data: buffer,
             geometry: frame.geometry,
             captured: frame.captured,
             stamp: frame.stamp,
@@ -109,6 +176,7 @@ impl Body {
             order: Order::default(),
             said: None,
             class: choice.class,
+            marks: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{Condition, Format, Keep, SceneFormat, Sensitivity, ZoneKind};
+use super::{Condition, DropSimilar, Format, Keep, SceneFormat, Sensitivity, ZoneKind};
 use crate::camera::v4l2::controls::Wanted;
 use crate::config::units::{Pixels, Speed, Time, UsbId};
 
@@ -33,6 +33,9 @@ pub(crate) struct Camera {
     /// Take a picture every so often, whatever moves. Default: never.
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "365d"))]
     pub(crate) interval: Option<Time>,
+    /// Drop pictures by interval, and further ones of an event, that show what the last one showed.
+    #[serde(default)]
+    pub(crate) drop_similar: DropSimilar,
     /// Analyse at most so many frames a second. Default: every frame.
     #[schemars(range(min = 0.01, max = 1000.0))]
     pub(crate) analyse_fps: Option<f64>,
@@ -220,11 +223,25 @@ pub(crate) struct Motion {
     /// An event is ended after so long; motion that goes on begins the next one.
     #[schemars(extend("minDuration" = "1s", "maxDuration" = "1h"))]
     pub(crate) max_duration: Time,
-    /// What to keep of an event: its `first` picture, or `all` analysed frames. Default: `first`.
+    /// What to keep of an event: its `best` picture, its `first`, or `all` analysed frames. Default: `best`.
     pub(crate) keep: Option<Keep>,
+    /// How long the `best` picture is looked for, from the event's first frame on: it is at most so late.
+    #[schemars(extend("minDuration" = "0ms", "maxDuration" = "60s"))]
+    pub(crate) best_within: Time,
     /// Instead of `keep`: one picture every so often, beginning with the first.
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "1h"))]
     pub(crate) every: Option<Time>,
+    /// Keep pictures from so much time before an event too; JPEG only. Default: none.
+    #[schemars(extend("minDuration" = "0ms", "maxDuration" = "60s"))]
+    pub(crate) pre_event: Time,
+    /// So many of them a second.
+    #[schemars(range(min = 0.1, max = 30.0))]
+    pub(crate) pre_event_fps: f64,
+    /// Most pictures of events within a span of time. Default: no limit.
+    pub(crate) burst: Option<BurstLimit>,
+    /// After an event the next one begins no sooner than this.
+    #[schemars(extend("minDuration" = "0ms", "maxDuration" = "1d"))]
+    pub(crate) cool_down: Time,
     /// Where to look and where not; without an `include` zone everywhere.
     #[schemars(length(max = 32))]
     pub(crate) zone: Vec<Zone>,
@@ -243,7 +260,12 @@ impl Default for Motion {
             post_event: Time::secs(5),
             max_duration: Time::secs(60),
             keep: None,
+            best_within: Time::secs(2),
             every: None,
+            pre_event: Time::secs(0),
+            pre_event_fps: 2.0,
+            burst: None,
+            cool_down: Time::secs(0),
             zone: Vec::new(),
         }
     }
@@ -267,6 +289,18 @@ impl Default for Tamper {
     fn default() -> Self {
         Self { enabled: true, after: Time::secs(10), skip: Vec::new() }
     }
+}
+
+/// At most so many pictures in any span of so much time.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BurstLimit {
+    /// Most pictures.
+    #[schemars(range(min = 1, max = 10000))]
+    pub(crate) pictures: u32,
+    /// Within so much time.
+    #[schemars(extend("minDuration" = "1s", "maxDuration" = "1d"))]
+    pub(crate) per: Time,
 }
 
 /// An area of the picture.

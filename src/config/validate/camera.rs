@@ -1,6 +1,7 @@
 //! Cameras: from tables to sources, motion and profiles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Check, Shared};
 use crate::camera::exec::{self, ExecSettings};
@@ -9,7 +10,8 @@ use crate::camera::{FilesSettings, SceneSettings, Source, V4l2Settings, files};
 use crate::capture;
 use crate::config::place::Path;
 use crate::config::{raw, units};
-use crate::firstpass::trigger::{EventSettings, Keep};
+use crate::firstpass::similarity::Likeness;
+use crate::firstpass::trigger::{BurstLimit, EventSettings, Keep, PreEvent};
 use crate::firstpass::{Condition, MotionSettings, Polygon, Sensitivity, TamperSettings};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
@@ -28,14 +30,23 @@ impl Check<'_> {
         path: &Path,
     ) -> Option<capture::Settings> {
         let tamper = tamper(&camera.tamper);
-        let motion = self.motion(&camera.motion, tamper, &path.key("motion"));
+        let motion = self.motion(&camera.motion, tamper, shared.ring, &path.key("motion"));
         let source = self.source(&camera, path)?;
+        let before = motion.as_ref().and_then(|(_, events)| events.pre_event);
+        if let (Some(_), Some(raw)) = (before, raw_format(&source)) {
+            self.no_raw_ring(name, raw, &path.key("motion").key("pre_event"));
+        }
         Some(capture::Settings {
             source,
             frame_timeout: camera.frame_timeout.0,
             analyse_fps: camera.analyse_fps,
             motion,
             interval: camera.interval.map(|t| t.0),
+            drop_similar: match camera.drop_similar {
+                raw::DropSimilar::Off => None,
+                raw::DropSimilar::Same => Some(Likeness::Same),
+                raw::DropSimilar::Alike => Some(Likeness::Alike),
+            },
             profile: Arc::new(Profile {
                 camera: name.into(),
                 quality: camera.quality,
@@ -204,10 +215,22 @@ impl Check<'_> {
         }
     }
 
+    /// Raw frames are a hundred times as large as JPEG: seconds of them fill the memory of a small device.
+    fn no_raw_ring(&mut self, camera: &str, format: PixelFormat, place: &Path) {
+        let what = format!(
+            "pictures from before an event are kept of JPEG only, and camera `{camera}` gives raw {} frames",
+            format.name()
+        );
+        let help = "let the camera give `mjpeg`, or leave `pre_event` out; `keep = \"all\"` or `every` \
+                    begin with the event's first picture";
+        self.error(place, what, help);
+    }
+
     fn motion(
         &mut self,
         motion: &raw::Motion,
         tamper: Option<TamperSettings>,
+        ring: u64,
         path: &Path,
     ) -> Option<(MotionSettings, EventSettings)> {
         if motion.min_duration >= motion.max_duration {
@@ -225,7 +248,9 @@ impl Check<'_> {
                 Keep::First
             }
             (_, Some(every)) => Keep::Every(every.0),
-            (keep, None) => keep.map_or(Keep::First, Into::into),
+            (Some(raw::Keep::Best) | None, None) => Keep::Best(motion.best_within.0),
+            (Some(raw::Keep::First), None) => Keep::First,
+            (Some(raw::Keep::All), None) => Keep::All,
         };
         let zones = |kind| {
             let of_kind = motion.zone.iter().filter(move |z| z.kind == kind);
@@ -247,7 +272,14 @@ impl Check<'_> {
             min_duration: motion.min_duration.0,
             post_event: motion.post_event.0,
             max_duration: motion.max_duration.0,
+            cool_down: motion.cool_down.0,
             keep,
+            pre_event: (motion.pre_event.0 > Duration::ZERO).then_some(PreEvent {
+                within: motion.pre_event.0,
+                fps: motion.pre_event_fps,
+                bytes: ring,
+            }),
+            burst: motion.burst.map(|b| BurstLimit { pictures: b.pictures as usize, per: b.per.0 }),
         };
         motion.enabled.then_some((settings, events))
     }
@@ -256,6 +288,17 @@ impl Check<'_> {
 fn tamper(tamper: &raw::Tamper) -> Option<TamperSettings> {
     let skip = tamper.skip.iter().copied().map(Condition::from).collect();
     tamper.enabled.then_some(TamperSettings { after: tamper.after.0, skip })
+}
+
+/// The format of a source that is known to give raw frames.
+fn raw_format(source: &Source) -> Option<PixelFormat> {
+    let format = match source {
+        Source::V4l2(v4l2) => v4l2.format,
+        Source::Files(clip) => files::raw_format(&clip.path),
+        Source::Scene(scene) => Some(scene.format),
+        Source::Exec(exec) => Some(exec.format),
+    };
+    format.filter(|format| format.is_raw())
 }
 
 fn frame_bytes(format: PixelFormat, size: units::Pixels) -> u64 {

@@ -5,7 +5,7 @@ use crate::frame::{Depth, PixelFormat};
 
 /// Where the luma of a row lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(in crate::firstpass) enum Layout {
     /// Each byte.
     Plane,
     /// Every second byte, from the first on.
@@ -23,7 +23,7 @@ pub(super) enum Layout {
 }
 
 /// What a pixel's three bytes count, of 256.
-pub(super) type Weights = [u8; 3];
+pub(in crate::firstpass) type Weights = [u8; 3];
 
 /// BT.601, rounded so that white stays white.
 const RGB: Weights = [77, 150, 29];
@@ -31,7 +31,7 @@ const BGR: Weights = [29, 150, 77];
 
 impl Layout {
     /// `None` for compressed formats.
-    pub(super) fn of(format: PixelFormat) -> Option<Self> {
+    pub(in crate::firstpass) fn of(format: PixelFormat) -> Option<Self> {
         use PixelFormat as F;
         Some(match format {
             F::Mjpeg => return None,
@@ -47,6 +47,26 @@ impl Layout {
             F::Bayer(_, Depth::TenPacked) => Self::FourInFive,
             F::Bayer(_, Depth::TwelvePacked) => Self::TwoInThree,
         })
+    }
+
+    /// Grey level of one pixel of a row; 0 beyond its end.
+    pub(in crate::firstpass) fn sample(self, row: &[u8], x: usize) -> u8 {
+        let byte = |at: usize| row.get(at).copied().unwrap_or_default();
+        match self {
+            Self::Plane => byte(x),
+            Self::Even => byte(2 * x),
+            Self::Odd => byte(2 * x + 1),
+            Self::Words(bits) => {
+                let word = u16::from_le_bytes([byte(2 * x), byte(2 * x + 1)]);
+                (word >> (bits - 8)).min(255) as u8
+            }
+            Self::Colours(weights) => {
+                let part = |k: usize| u32::from(byte(3 * x + k)) * u32::from(weights[k]);
+                ((part(0) + part(1) + part(2)) >> 8) as u8
+            }
+            Self::FourInFive => byte(x / 4 * 5 + x % 4),
+            Self::TwoInThree => byte(x / 2 * 3 + x % 2),
+        }
     }
 
     /// Bits of a sum's samples beyond 8.

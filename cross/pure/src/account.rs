@@ -1,0 +1,1 @@
+../../../src/account.rs

@@ -1,0 +1,1 @@
+../../../../src/capture/watcher.rs
