@@ -29,8 +29,10 @@ const MAX_VALUE: usize = 128;
 
 /// Names from [`Facts::meta`] that belong to the contract and are never left out, with the longest
 /// value of each. Six boxes of the largest picture are 143 characters.
-const FIXED: [(&str, usize); 7] = [
+const FIXED: [(&str, usize); 9] = [
     ("agent", 64),
+    ("crop-box", 32),
+    ("frame-size", 16),
     ("motion-box", 32),
     ("motion-score", 16),
     ("sharpness", 16),

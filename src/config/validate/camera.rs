@@ -13,6 +13,7 @@ use crate::firstpass::trigger::{EventSettings, Keep};
 use crate::firstpass::{MotionSettings, Polygon};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
+use crate::still::privacy::Mask;
 
 /// What helps somebody who has not named a V4L2 camera.
 const NAMES: &str = "add `device = \"/dev/v4l/by-id/…\"`, or one or more of `serial`, `usb`, `card` and \
@@ -28,6 +29,7 @@ impl Check<'_> {
         path: &Path,
     ) -> Option<capture::Settings> {
         let motion = self.motion(&camera.motion, &path.key("motion"));
+        let look = self.picture(&camera.picture, &path.key("picture"));
         let source = self.source(&camera, path)?;
         Some(capture::Settings {
             source,
@@ -38,11 +40,12 @@ impl Check<'_> {
             profile: Arc::new(Profile {
                 camera: name.into(),
                 quality: camera.quality,
-                masks: camera.mask.iter().map(|m| polygon(&m.points)).collect(),
+                masks: camera.mask.iter().map(mask).collect(),
                 device: shared.device.clone(),
                 key_template: shared.key_template.clone(),
                 place: shared.place.clone(),
                 meta: shared.meta.clone(),
+                look,
             }),
         })
     }
@@ -249,6 +252,10 @@ impl Check<'_> {
 
 fn frame_bytes(format: PixelFormat, size: units::Pixels) -> u64 {
     Geometry { format, width: size.0, height: size.1, stride: 0 }.frame_bytes()
+}
+
+fn mask(mask: &raw::Mask) -> Mask {
+    Mask { area: polygon(&mask.points), style: mask.style.into() }
 }
 
 fn polygon(points: &[raw::Point]) -> Polygon {
