@@ -33,6 +33,7 @@ doc: ## the library's documentation, with private items
 bench: ## the figures of docs/benchmarks.md, each beside its peer in the same run
 	@tools/setup bench
 	@echo '## First pass'; cargo bench --locked --quiet --bench firstpass
+	@echo; echo '## Pictures'; cargo bench --locked --quiet --bench pictures
 	@echo; echo '## Beside motion and OpenCV'; benches/peers/run
 	@echo; echo '## Upload beside s5cmd'; benches/put/run
 	@echo; echo '## Spool'; echo; benches/spool/run

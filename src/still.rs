@@ -10,6 +10,8 @@
 //! pick leaves the account's hands either in a shot or refused. Failure: a frame that makes no picture
 //! is refused(broken) and told once per run of failures of its camera; the thread goes on.
 
+mod blocks;
+mod crop;
 pub mod encode;
 pub mod exif;
 pub mod passthrough;
@@ -19,6 +21,12 @@ mod said;
 mod scale;
 mod sheet;
 mod studio;
+mod target;
+pub mod text;
+mod thumbnail;
+pub mod transform;
+mod veil;
+mod view;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,13 +36,16 @@ use std::thread::JoinHandle;
 
 use tracing::{debug, info, warn};
 
+use self::privacy::Mask;
 use self::rank::Ranker;
 pub use self::studio::StillError;
 use self::studio::Studio;
+use self::text::Caption;
+use self::transform::Turn;
 use crate::account::{InHand, Refusal};
 use crate::clock::{BootId, BootTime, WallTime};
 use crate::contract::{Class, Facts, Trigger};
-use crate::firstpass::{Observation, Polygon};
+use crate::firstpass::Observation;
 use crate::frame::{Geometry, Stamp};
 use crate::health::Beat;
 
@@ -45,8 +56,8 @@ pub struct Profile {
     pub camera: String,
     /// JPEG quality of encoded (raw or masked) pictures, 1 to 100.
     pub quality: u8,
-    /// Areas blackened in every picture before it is stored or shown, in 0..1 of the frame.
-    pub masks: Vec<Polygon>,
+    /// Areas that no picture shows, whether it is stored or looked at.
+    pub masks: Vec<Mask>,
     /// Device id.
     pub device: String,
     /// Key template, device fields filled in.
@@ -55,14 +66,45 @@ pub struct Profile {
     pub place: Arc<crate::place::Place>,
     /// Metadata that every picture carries: site, labels, agent version.
     pub meta: std::collections::BTreeMap<String, String>,
+    /// What is done to each picture besides.
+    pub look: Look,
+}
+
+/// What is done to each picture of a camera. By default nothing: a JPEG of the camera stays as it is.
+///
+/// In this order: masks, crop, size, turn, text. Masks and zones are therefore always given in the camera's
+/// frame, and boxes in the metadata are those of the picture as it is stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Look {
+    /// Fit into this many pixels, width and height, of the turned picture; never enlarged.
+    pub size: Option<(u32, u32)>,
+    /// The object is to have no more bytes than these, its Exif included; met by a lower quality, and missed
+    /// where even the lowest that is used does not suffice.
+    pub max_bytes: Option<u64>,
+    /// Turned and mirrored.
+    pub turn: Turn,
+    /// Text to be burnt in.
+    pub text: Option<Caption>,
+    /// The Exif block holds a small picture of at most so many pixels, width and height.
+    pub thumbnail: Option<(u32, u32)>,
+    /// Cut to what moved or was seen.
+    pub crop: Option<Crop>,
+}
+
+/// A picture is cut to its subject.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crop {
+    /// What is kept around the subject, as a share of its longer side.
+    pub margin: f32,
 }
 
 /// How a picture that somebody asked for is to be made, where that differs from the camera's profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// Fit into this many pixels, width and height; never enlarged. `None`: as the camera gives it.
+    /// Fit into this many pixels, width and height; never enlarged. `None`: as in the profile.
     pub size: Option<(u32, u32)>,
-    /// JPEG quality, 1 to 100; `None`: as in the profile, and JPEGs of the camera untouched.
+    /// JPEG quality, 1 to 100; `None`: as in the profile, and JPEGs of the camera untouched. With
+    /// `max_bytes` it is the highest that is tried.
     pub quality: Option<u8>,
 }
 
@@ -210,13 +252,13 @@ pub type TrustedWall = Arc<dyn Fn(BootTime) -> Option<WallTime> + Send + Sync>;
 /// Where finished pictures go.
 pub type Sink = Box<dyn FnMut(Made) + Send>;
 
-/// Makes the picture at once, on the caller's thread, masked as if it were kept and without Exif: for
-/// `vedette snap` where no agent runs.
+/// Makes the picture at once, on the caller's thread, as if it were kept but without Exif: for
+/// `vedette snap` where no agent runs. `wall`: when it was taken, where that is trusted.
 ///
 /// # Errors
 /// The frame cannot be made into a picture.
-pub fn show(candidate: &Candidate) -> Result<Vec<u8>, StillError> {
-    Studio::default().show(candidate)
+pub fn show(candidate: &Candidate, wall: Option<WallTime>) -> Result<Vec<u8>, StillError> {
+    Studio::default().show(candidate, wall)
 }
 
 /// Starts the still thread. It ends at [`Pick::End`], or when all senders of `rx` are gone and what they
@@ -279,7 +321,8 @@ impl StillThread {
                 self.keep(candidates, token);
             }
             Pick::Show(candidate, reply) => {
-                let picture = self.studio.show(&candidate).map_err(|error| error.to_string());
+                let wall = (self.wall)(candidate.captured);
+                let picture = self.studio.show(&candidate, wall).map_err(|error| error.to_string());
                 reply.answer(picture);
             }
             Pick::EventEnded(end) => (self.sink)(Made::EventEnded(end)),

@@ -31,7 +31,7 @@ use vedette::firstpass::similarity::Likeness;
 use vedette::firstpass::trigger::EventSettings;
 use vedette::frame::{Frame, Geometry, PixelFormat, Stamp};
 use vedette::health::Beat;
-use vedette::still::{Asker, Pick, Profile};
+use vedette::still::{Asker, Look, Pick, Profile};
 
 /// Longer than anything here takes; only a failing test waits for it.
 const PLENTY: Duration = Duration::from_secs(60);
@@ -192,6 +192,7 @@ fn settings(plan: &Plan) -> Settings {
         key_template: DEFAULT_TEMPLATE.into(),
         place: Arc::default(),
         meta: [].into(),
+        look: Look::default(),
     };
     Settings {
         source,

@@ -792,3 +792,48 @@ fn deep_wide_and_long_files_are_refused_in_bounded_time() {
         errors.to_string();
     }
 }
+
+#[test]
+fn what_is_done_to_pictures_is_read_and_what_cannot_be_done_is_refused() {
+    use vedette::still::privacy::Style;
+    use vedette::still::text::{Caption, Corner};
+    use vedette::still::transform::{Flip, Rotate, Turn};
+    use vedette::still::{Crop, Look};
+    let device = Device::new();
+    let profile = |table: &str| {
+        let text = format!(
+            "{SMALL}[camera.front.picture]\n{table}\n[[camera.front.mask]]\nstyle = \"blur\"\npoints = [[0, 0], [1, 0], [0, 1]]\n"
+        );
+        device.parse(&text).cameras[0].profile.clone()
+    };
+    assert_eq!(profile("").look, Look::default());
+    assert_eq!(profile("").masks[0].style, Style::Blur);
+    let all = profile(
+        "size = \"1280x720\"\nmax_bytes = \"150 KiB\"\nrotate = 90\nflip = \"vertical\"\n\
+         text = \"Tür {time}\"\ntext_corner = \"top-right\"\nthumbnail = \"320x180\"\n\
+         crop = \"subject\"\ncrop_margin = 0.5",
+    );
+    let text = Caption { template: "Tür {time}".into(), corner: Corner::TopRight };
+    let expected = Look {
+        size: Some((1280, 720)),
+        max_bytes: Some(150 << 10),
+        turn: Turn::new(Rotate::Right, Some(Flip::Vertical)),
+        text: Some(text),
+        thumbnail: Some((320, 180)),
+        crop: Some(Crop { margin: 0.5 }),
+    };
+    assert_eq!(all.look, expected);
+    for (table, said) in [
+        ("rotate = 45", "give 0, 90, 180 or 270"),
+        ("rotate = 360", "give at most 270"),
+        ("text = \"{temperature}\"", "`{temperature}` is no field"),
+        ("text = \"a\\nb\"", "line end"),
+        ("thumbnail = \"640x480\"", "give at most `512x512`"),
+        ("max_bytes = \"1 KiB\"", "too small"),
+        ("crop = \"everything\"", "allowed: `subject`"),
+    ] {
+        let text = format!("{SMALL}[camera.front.picture]\n{table}\n");
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.to_string().contains(said), "{table}: {errors}");
+    }
+}

@@ -26,7 +26,7 @@ use vedette::clock::{BootId, Clock, SystemClock};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::frame::{Geometry, PixelFormat, Stamp};
 use vedette::health::Beat;
-use vedette::still::{Pick, Profile};
+use vedette::still::{Look, Pick, Profile};
 
 /// Longer than anything here takes; only a failing test waits for it.
 const PLENTY: Duration = Duration::from_secs(60);
@@ -484,6 +484,7 @@ fn rig(settings: ExecSettings) -> Rig {
         key_template: DEFAULT_TEMPLATE.into(),
         place: Arc::default(),
         meta: [].into(),
+        look: Look::default(),
     };
     let settings = Settings {
         source: Source::Exec(settings),

@@ -24,7 +24,7 @@ use vedette::firstpass::{Observation, Quality};
 use vedette::frame::{Geometry, PixelBox, PixelFormat, Stamp};
 use vedette::health::Beat;
 use vedette::still::passthrough::STANDARD_DHT;
-use vedette::still::{Candidate, Made, Order, Pick, Profile, Sheet, Shot, spawn};
+use vedette::still::{Candidate, Look, Made, Order, Pick, Profile, Sheet, Shot, spawn};
 
 const FRAME: &[u8] = include_bytes!("data/uvc-frame.mjpeg");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/object-contract.md");
@@ -41,6 +41,7 @@ fn profile() -> Profile {
         key_template: template,
         place: Arc::default(),
         meta: meta.map(|(name, value)| (name.into(), value.into())).into(),
+        look: Look::default(),
     }
 }
 

@@ -175,6 +175,7 @@ mod tests {
                 key_template: "k".into(),
                 place: Arc::default(),
                 meta: [].into(),
+                look: crate::still::Look::default(),
             }),
         }
     }

@@ -11,7 +11,7 @@ use super::ConfigArgs;
 use crate::camera::v4l2::name::{self, Named};
 use crate::camera::{self, Camera, CameraError, Pace, Source, V4l2Settings};
 use crate::capture::Settings;
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, Timekeeper, TrustPolicy};
 use crate::config::{self, Config};
 use crate::contract::key::DEFAULT_TEMPLATE;
 use crate::contract::{Class, Trigger};
@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
 
 fn snap(options: &Options) -> anyhow::Result<String> {
     if let Some(text) = &options.device {
-        let jpeg = directly(&plain(name::typed(text)?))?;
+        let jpeg = directly(&plain(name::typed(text)?), TrustPolicy::Auto)?;
         return write(options, &jpeg, text, "without a configuration");
     }
     let loaded = config::load(&options.config.config, &options.config.context())
@@ -63,7 +63,7 @@ fn snap(options: &Options) -> anyhow::Result<String> {
     let name = &settings.profile.camera;
     let (jpeg, how) = match through_agent(&config, name)? {
         Some(jpeg) => (jpeg, "through the running agent"),
-        None => (directly(settings)?, "from the camera itself, no agent runs"),
+        None => (directly(settings, config.trust)?, "from the camera itself, no agent runs"),
     };
     write(options, &jpeg, name, how)
 }
@@ -91,6 +91,7 @@ fn plain(device: Named) -> Settings {
             key_template: DEFAULT_TEMPLATE.into(),
             place: Arc::default(),
             meta: [].into(),
+            look: crate::still::Look::default(),
         }),
     }
 }
@@ -121,14 +122,17 @@ fn through_agent(config: &Config, camera: &str) -> anyhow::Result<Option<Vec<u8>
     }
 }
 
-fn directly(settings: &Settings) -> anyhow::Result<Vec<u8>> {
+fn directly(settings: &Settings, trust: TrustPolicy) -> anyhow::Result<Vec<u8>> {
     let mut source = settings.source.clone();
     if let Source::Files(files) = &mut source {
         files.pace = Pace::Fast;
     }
     let mut camera = camera::open(&source, Arc::new(SystemClock::new()))?;
     let picture = first_frame(camera.as_mut(), settings)?;
-    Ok(still::show(&picture)?)
+    // The time may be burnt into it.
+    let keeper = Timekeeper::new(Arc::new(SystemClock::new()), trust);
+    keeper.poll();
+    Ok(still::show(&picture, keeper.wall_at(picture.captured))?)
 }
 
 /// The first frame after those that the camera throws away while it gets ready.

@@ -13,6 +13,8 @@ use crate::camera::{Pace, Source, files};
 use crate::capture;
 use crate::firstpass::trigger::{EventSettings, Keep, PreEvent};
 use crate::frame::{Geometry, PixelFormat};
+use crate::still::Profile;
+use crate::still::privacy::Style;
 use crate::upload::DestinationSettings;
 
 /// What cannot be known from the file.
@@ -235,7 +237,10 @@ fn shape(source: &Source, assume: Assumptions) -> ((u32, u32), PixelFormat) {
 /// 0.10 at 75, 0.15 at 85, 0.30 at 95 for street scenes; a camera's own MJPEG counts as 85.
 fn picture_bytes(camera: &capture::Settings, assume: Assumptions) -> f64 {
     let ((width, height), format) = shape(&camera.source, assume);
-    let passed_on = format == PixelFormat::Mjpeg && camera.profile.masks.is_empty();
+    let Profile { masks, look, .. } = &*camera.profile;
+    let passed_on = format == PixelFormat::Mjpeg
+        && look.size.is_none()
+        && masks.iter().all(|mask| mask.style == Style::Black);
     let quality = if passed_on { 85 } else { camera.profile.quality };
     let bytes_per_pixel = match quality {
         0..=60 => 0.06,
@@ -243,7 +248,11 @@ fn picture_bytes(camera: &capture::Settings, assume: Assumptions) -> f64 {
         81..=90 => 0.15,
         _ => 0.30,
     };
-    f64::from(width) * f64::from(height) * bytes_per_pixel
+    let most = look.size.map_or((width, height), |most| look.turn.size(most));
+    let fit = |most: u32, side: u32| f64::from(most) / f64::from(side.max(1));
+    let scale = fit(most.0, width).min(fit(most.1, height)).min(1.0);
+    let bytes = f64::from(width) * f64::from(height) * scale * scale * bytes_per_pixel;
+    look.max_bytes.map_or(bytes, |most| bytes.min(most as f64))
 }
 
 fn pictures(interval: f64, events: f64) -> String {

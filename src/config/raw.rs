@@ -7,6 +7,7 @@
 
 mod camera;
 mod format;
+mod picture;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::camera::*;
 pub(crate) use self::format::Format;
+pub(crate) use self::picture::Picture;
 use super::units::{Bytes, Time};
 
 /// Configuration of Vedette, the sensor agent on a smart camera.
@@ -349,6 +351,23 @@ pub(crate) enum DropSimilar {
     Off,
     Same,
     Alike,
+}
+
+words!(MaskStyle => crate::still::privacy::Style {
+    "black" Black, "blur" Blur, "mosaic" Mosaic,
+});
+words!(Flip => crate::still::transform::Flip {
+    "horizontal" Horizontal, "vertical" Vertical,
+});
+words!(TextCorner => crate::still::text::Corner {
+    "top-left" TopLeft, "top-right" TopRight, "bottom-left" BottomLeft, "bottom-right" BottomRight,
+});
+
+/// What a picture is cut to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CropTo {
+    Subject,
 }
 
 /// Which way a zone counts.

@@ -7,6 +7,7 @@
 mod camera;
 mod destination;
 mod mqtt;
+mod picture;
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};

@@ -29,10 +29,12 @@ const MAX_VALUE: usize = 128;
 
 /// Names from [`Facts::meta`] that belong to the contract and are never left out, with the longest
 /// value of each. Six boxes of the largest picture are 143 characters.
-const FIXED: [(&str, usize); 11] = [
+const FIXED: [(&str, usize); 13] = [
     ("agent", 64),
     ("best-of", 16),
     ("conditions", 41),
+    ("crop-box", 32),
+    ("frame-size", 16),
     ("motion-box", 32),
     ("motion-direction", 16),
     ("motion-score", 16),

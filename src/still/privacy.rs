@@ -1,18 +1,50 @@
-//! Privacy masks: polygons blackened in the pixels before anything is stored or shown.
+//! Privacy masks: polygons made unreadable in the pixels before anything is stored or shown.
 //!
-//! The still thread paints the planes of every picture whose profile has masks; a JPEG from the camera
-//! is decoded into planes for that and encoded anew, so none of its APPn (which may hold a thumbnail of
-//! the unmasked picture) lives on. Pure.
+//! The still thread paints the planes of every picture whose profile has masks, whose camera's JPEG was
+//! decoded for that; black masks of a plain JPEG go without decoding (see `blocks`). None of the camera's
+//! APPn (which may hold a thumbnail of the unmasked picture) lives on. Pure.
 //!
-//! Every pixel that a polygon touches is black, and one more all around; so is every chroma sample that
+//! Every pixel that a polygon touches is covered, and one more all around; so is every chroma sample that
 //! has a part in such a pixel. Where polygons cross themselves, all that any reading calls inside is
-//! covered. A point that is no number covers the whole picture. When in doubt, it is black.
+//! covered. A point that is no number covers the whole picture. When in doubt, it is covered.
+//!
+//! `mosaic` and `blur` keep of what they cover nothing but the means of cells as large as a face is wide (see
+//! [`super::veil`]). Black goes first and last: nothing of it runs into those means.
 
 use turbojpeg::{Colorspace, Decompressor};
 
 use super::encode::Planes;
+use super::transform::Area;
+use super::veil;
 use crate::firstpass::Polygon;
 use crate::frame::Geometry;
+
+/// An area that no picture shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mask {
+    /// In 0..1 of the camera's frame.
+    pub area: Polygon,
+    /// What is shown in its place.
+    pub style: Style,
+}
+
+impl From<Polygon> for Mask {
+    fn from(area: Polygon) -> Self {
+        Self { area, style: Style::Black }
+    }
+}
+
+/// What is shown in the place of what a mask covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// Nothing.
+    #[default]
+    Black,
+    /// The means of large cells, run into each other.
+    Blur,
+    /// The means of large cells.
+    Mosaic,
+}
 
 /// Why a JPEG could not be decoded, for masking or scaling. The caller gives the picture up: an unmasked one must
 /// never be stored in its place.
@@ -46,7 +78,7 @@ const ALWAYS_PIXELS: usize = 16 << 20;
 const MOST_PLANES: usize = 256 << 20;
 
 /// More scans than any encoder makes cost minutes of decoding in a few bytes.
-const MAX_SCANS: u32 = 100;
+pub(super) const MAX_SCANS: u32 = 100;
 
 /// Decodes camera JPEGs into planes. Nothing is allocated before the first one.
 #[derive(Debug, Default)]
@@ -84,12 +116,7 @@ fn decode_with(
     decompressor.set_scan_limit(MAX_SCANS)?;
     let header = decompressor.read_header(jpeg)?;
     let (width, height) = (header.width, header.height);
-    let promised = (promised.width as usize).saturating_mul(promised.height as usize);
-    let most = promised.saturating_mul(4).max(ALWAYS_PIXELS);
-    let most = most.min(MOST_PLANES / 3); // three bytes a pixel, where chroma is not subsampled
-    if width.saturating_mul(height) > most {
-        return Err(MaskError::TooLarge { width, height, most });
-    }
+    within(width, height, promised)?;
     if !matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray) {
         return Err(MaskError::Colours(header.colorspace));
     }
@@ -103,29 +130,80 @@ fn decode_with(
     }
 }
 
-/// Blackens the polygons in the planes.
-pub fn paint(planes: &mut Planes, masks: &[Polygon]) {
-    let (width, height) = (planes.width(), planes.height());
-    for mask in masks {
-        cover(mask, width, height, &mut |y, from, to| planes.blacken(y, from, to));
+/// Whether a JPEG that says to be this large may be taken into memory.
+///
+/// # Errors
+/// It is far larger than the camera promised.
+pub(super) fn within(width: usize, height: usize, promised: Geometry) -> Result<(), MaskError> {
+    let promised = (promised.width as usize).saturating_mul(promised.height as usize);
+    let most = promised.saturating_mul(4).max(ALWAYS_PIXELS);
+    let most = most.min(MOST_PLANES / 3); // three bytes a pixel, where chroma is not subsampled
+    if width.saturating_mul(height) > most {
+        return Err(MaskError::TooLarge { width, height, most });
+    }
+    Ok(())
+}
+
+/// A picture as a part of the frame that masks are given in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    /// Pixels of the camera's frame.
+    pub(super) frame: (usize, usize),
+    /// What of it the picture shows.
+    pub(super) area: Area,
+    /// Pixels of the picture.
+    pub(super) size: (usize, usize),
+}
+
+impl Window {
+    pub(super) fn whole(size: (usize, usize)) -> Self {
+        Self { frame: size, area: [0, 0, size.0, size.1], size }
+    }
+
+    /// A point of the frame as one of the picture, in pixels.
+    fn point(&self, (x, y): (f32, f32)) -> (f64, f64) {
+        let along = |v: f32, frame: usize, from: usize, side: usize, size: usize| {
+            let at = f64::from(v.clamp(-1.0, 2.0)) * frame as f64 - from as f64;
+            if side == size { at } else { at * size as f64 / side.max(1) as f64 }
+        };
+        let [left, top, width, height] = self.area;
+        (
+            along(x, self.frame.0, left, width, self.size.0),
+            along(y, self.frame.1, top, height, self.size.1),
+        )
     }
 }
 
-/// Calls `span(y, from, to)` for runs of pixels that together are all that the polygon touches, and one
-/// pixel more. Runs may overlap.
-fn cover(
+/// Covers all masks in the planes of a whole frame.
+pub fn paint(planes: &mut Planes, masks: &[Mask]) {
+    let window = Window::whole((planes.width(), planes.height()));
+    blacken(planes, masks, &window);
+    if masks.iter().any(|mask| mask.style != Style::Black) {
+        veil::draw(planes, masks, &window);
+        blacken(planes, masks, &window);
+    }
+}
+
+/// Blackens the black masks in the planes of a part of the frame.
+pub(super) fn blacken(planes: &mut Planes, masks: &[Mask], window: &Window) {
+    for mask in masks.iter().filter(|mask| mask.style == Style::Black) {
+        cover(&mask.area, window, &mut |y, from, to| planes.blacken(y, from, to));
+    }
+}
+
+/// Calls `span(y, from, to)` for runs of the picture's pixels that together are all that the polygon touches,
+/// and one pixel more. Runs may overlap.
+pub(super) fn cover(
     polygon: &Polygon,
-    width: usize,
-    height: usize,
+    window: &Window,
     span: &mut impl FnMut(usize, usize, usize),
 ) {
+    let (width, height) = window.size;
     if polygon.0.iter().any(|(x, y)| !x.is_finite() || !y.is_finite()) {
         (0..height).for_each(|y| span(y, 0, width));
         return;
     }
-    let scale = |v: f32, side: usize| f64::from(v.clamp(-1.0, 2.0)) * side as f64;
-    let points: Vec<(f64, f64)> =
-        polygon.0.iter().map(|&(x, y)| (scale(x, width), scale(y, height))).collect();
+    let points: Vec<(f64, f64)> = polygon.0.iter().map(|&point| window.point(point)).collect();
     let ends = points.iter().cycle().skip(1);
     let edges: Vec<Edge> = points.iter().zip(ends).map(|(&a, &b)| Edge { a, b }).collect();
     for y in 0..height {
@@ -210,7 +288,8 @@ mod tests {
 
     fn covered(polygon: &Polygon, width: usize, height: usize) -> Vec<Vec<bool>> {
         let mut map = vec![vec![false; width]; height];
-        cover(polygon, width, height, &mut |y, from, to| map[y][from..to].fill(true));
+        let window = Window::whole((width, height));
+        cover(polygon, &window, &mut |y, from, to| map[y][from..to].fill(true));
         map
     }
 
@@ -248,7 +327,7 @@ mod tests {
             let mut planes = Planes::default();
             let small = Geometry { width: 32, height: 32, ..MJPEG };
             if Decoder::default().decode(&frame, small, &mut planes).is_ok() {
-                paint(&mut planes, &[Polygon(vec![(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)])]);
+                paint(&mut planes, &[Polygon(vec![(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)]).into()]);
                 Encoder::default().encode(&planes, 80).unwrap();
             }
         }
@@ -281,7 +360,9 @@ mod tests {
         ) {
             let mut planes = Planes::default();
             planes.take(&picture(17, 9), yuyv(17, 9, 0)).unwrap();
-            paint(&mut planes, &[Polygon(points)]);
+            let styles = [Style::Black, Style::Blur, Style::Mosaic];
+            let masks = styles.map(|style| Mask { area: Polygon(points.clone()), style });
+            paint(&mut planes, &masks);
         }
     }
 
@@ -308,7 +389,8 @@ mod tests {
     fn chroma_is_grey_under_the_mask_and_beyond_the_edge_of_odd_sizes() {
         let mut planes = Planes::default();
         planes.take(&picture(33, 17), yuyv(33, 17, 0)).unwrap();
-        paint(&mut planes, &[Polygon(vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])]);
+        let all = Polygon(vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]);
+        paint(&mut planes, &[all.into()]);
         let image = planes.as_image_mut();
         let (luma, chroma) = image.pixels.split_at(34 * 18);
         assert!(luma.iter().all(|&y| y == 0) && chroma.iter().all(|&c| c == 128));

@@ -1,23 +1,36 @@
 //! One candidate to one finished picture: pixels, Exif, digest, facts.
 //!
 //! Used by the still thread only. No clock, no thread, no I/O: the same candidate with the same number
-//! and times gives the same bytes. Encoder, decoder and planes are made when the first picture needs
-//! them and kept; a camera whose JPEGs are passed on unmasked never has any.
+//! and times gives the same bytes, but for the quality that `max_bytes` finds, whose search begins where the
+//! camera's last picture ended. Encoder, decoder and planes are made when the first picture needs
+//! them and kept; a camera whose JPEGs are passed on undecoded never has any.
+//!
+//! ```text
+//! JPEG ─▶ undecoded: as it came, or its blocks masked, cut, turned, written on ─▶ Exif ─▶ object
+//!   └─ blur, mosaic, a size, a quality, a rare kind, too many bytes ─▶ planes ─┐
+//! raw ──────────────▶ planes: mask, cut, scale, turn, text ◀───────────────────┘ ─▶ encode ─▶ Exif ─▶ object
+//! ```
+//!
+//! Both ways give a picture of the same size that shows the same part of the frame.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::blocks::Plain;
 use super::encode::{EncodeError, Encoder, Planes};
-use super::exif::{self, ExifError};
+use super::exif::{self, Besides, ExifError};
 use super::passthrough::{JpegError, ended, layout, normal_form};
-use super::privacy::{self, Decoder, MaskError};
+use super::privacy::{self, Decoder, MaskError, Style, Window};
 use super::scale::{self, ScaleError};
-use super::{Candidate, Order, Profile, said};
+use super::text::{Label, Names};
+use super::view::View;
+use super::{Candidate, Order, Profile, Said, crop, said, target, thumbnail, transform};
 use crate::clock::{BootId, WallTime};
 use crate::contract::Facts;
-use crate::firstpass::{Condition, Observation};
+use crate::firstpass::{Condition, Observation, jpeg_dc};
 use crate::frame::{Geometry, PixelFormat};
 
 /// Why a candidate made no picture; it is refused as broken, and the next one is tried.
@@ -35,6 +48,9 @@ pub enum StillError {
     /// Scaling failed.
     #[error(transparent)]
     Scale(#[from] ScaleError),
+    /// Cutting or turning failed.
+    #[error("cannot cut or turn the picture: {0}")]
+    Lay(#[from] turbojpeg::Error),
     /// Exif could not be written.
     #[error(transparent)]
     Exif(#[from] ExifError),
@@ -46,15 +62,15 @@ pub(super) struct Studio {
     encoder: Encoder,
     decoder: Decoder,
     planes: Planes,
+    /// The quality of each camera's last picture that was to fit into a number of bytes.
+    good: HashMap<String, u8>,
 }
 
-/// A JPEG, masked and in its size, but not yet in its normal form.
-struct Picture<'a> {
-    jpeg: Cow<'a, [u8]>,
-    /// Pixels of the camera's frame.
-    frame: (usize, usize),
-    /// Pixels of the picture.
-    made: (usize, usize),
+/// A picture but for its Exif and, where it is still in planes, its encoding.
+struct Draft<'a> {
+    /// `None`: in the studio's planes.
+    jpeg: Option<Cow<'a, [u8]>>,
+    view: View,
 }
 
 impl Studio {
@@ -69,65 +85,215 @@ impl Studio {
         // What somebody orders is rare: its planes and tables are not kept for the next one.
         let mut own = Self::default();
         let studio = if candidate.order == Order::default() { self } else { &mut own };
-        let picture = studio.picture(candidate)?;
-        let mut facts = facts(candidate, &picture, seq, boot, wall);
-        let exif = exif::block(&facts)?;
-        let object = normal_form(&picture.jpeg, Some(&exif))?;
+        let draft = studio.draft(candidate, wall)?;
+        let mut facts = facts(candidate, &draft.view, seq, boot, wall);
+        let thumbnail = studio.thumbnail(candidate, &draft);
+        let besides = Besides {
+            size: draft.view.made(),
+            location: candidate.profile.place.location,
+            thumbnail: thumbnail.as_deref(),
+        };
+        let exif = exif::block(&facts, &besides)?;
+        let object = studio.finish(candidate, draft, wall, Some(&exif))?;
         facts.len = object.len() as u64;
         facts.sha256 = sha256(&object);
         Ok((object.into(), facts))
     }
 
-    /// The picture alone, masked as if it were kept, without Exif.
-    pub(super) fn show(&mut self, candidate: &Candidate) -> Result<Vec<u8>, StillError> {
-        let picture = self.picture(candidate)?;
-        Ok(normal_form(&picture.jpeg, None)?)
+    /// The picture alone, as if it were kept, but without Exif.
+    pub(super) fn show(
+        &mut self,
+        candidate: &Candidate,
+        wall: Option<WallTime>,
+    ) -> Result<Vec<u8>, StillError> {
+        let draft = self.draft(candidate, wall)?;
+        self.finish(candidate, draft, wall, None)
     }
 
-    fn picture<'a>(&mut self, candidate: &'a Candidate) -> Result<Picture<'a>, StillError> {
-        let Candidate { data, geometry, profile, order, .. } = candidate;
+    fn draft<'a>(
+        &mut self,
+        candidate: &'a Candidate,
+        wall: Option<WallTime>,
+    ) -> Result<Draft<'a>, StillError> {
+        let undecoded = match candidate.geometry.format {
+            PixelFormat::Mjpeg => undecoded(candidate, wall)?,
+            _ => None,
+        };
+        match undecoded {
+            Some(draft) => Ok(draft),
+            None => Ok(Draft { jpeg: None, view: self.develop(candidate, wall)? }),
+        }
+    }
+
+    /// Fills the planes with the finished picture.
+    fn develop(
+        &mut self,
+        candidate: &Candidate,
+        wall: Option<WallTime>,
+    ) -> Result<View, StillError> {
+        let Candidate { data, geometry, profile, .. } = candidate;
         match geometry.format {
-            PixelFormat::Mjpeg => {
-                if let Some(frame) = as_it_came(candidate)? {
-                    return Ok(Picture { jpeg: Cow::Borrowed(data), frame, made: frame });
-                }
-                self.decoder.decode(&ended(data), *geometry, &mut self.planes)?;
-            }
+            PixelFormat::Mjpeg => self.decoder.decode(&ended(data), *geometry, &mut self.planes)?,
             _ => self.planes.take(data, *geometry)?,
         }
+        let look = &profile.look;
         let frame = (self.planes.width(), self.planes.height());
+        let mut view = View::whole(frame);
         privacy::paint(&mut self.planes, &profile.masks);
-        if let Some(most) = order.size
-            && let Some(to) = scale::fit(frame, most, self.planes.subsamp().size())
+        let mcu = self.planes.subsamp().mcu_size();
+        if let Some(area) = look.crop.and_then(|crop| crop::area(candidate, crop, frame, mcu)) {
+            self.planes = self.planes.cut(area)?;
+            view = view.cut(area);
+        }
+        let shown = (self.planes.width(), self.planes.height());
+        if let Some(most) = size(candidate)
+            && let Some(to) = scale::fit(shown, most, self.planes.subsamp().size())
         {
             self.planes = scale::scale(&self.planes, to)?;
+            view = view.scaled(to);
             // Black before, so that nothing masked runs into the pixels beside it, and after, so that
             // the mask's own edge is black.
-            privacy::paint(&mut self.planes, &profile.masks);
+            let window = Window { frame, area: view.area, size: to };
+            privacy::blacken(&mut self.planes, &profile.masks, &window);
+        }
+        if !look.turn.is_none() {
+            self.planes = transform::turned(&self.planes, look.turn)?;
+            view = view.turned(look.turn);
+        }
+        let mcu = self.planes.subsamp().mcu_size();
+        if let Some(label) = label(candidate, wall, view.made(), mcu) {
+            label.burn(&mut self.planes);
+        }
+        Ok(view)
+    }
+
+    /// The JPEG in its normal form, within the profile's bytes where that can be.
+    fn finish(
+        &mut self,
+        candidate: &Candidate,
+        draft: Draft<'_>,
+        wall: Option<WallTime>,
+        exif: Option<&[u8]>,
+    ) -> Result<Vec<u8>, StillError> {
+        let Candidate { profile, order, .. } = candidate;
+        let most = profile.look.max_bytes.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        if let Some(jpeg) = draft.jpeg {
+            let object = normal_form(&jpeg, exif)?;
+            if most.is_none_or(|most| object.len() <= most) {
+                return Ok(object);
+            }
+            self.develop(candidate, wall)?;
         }
         let quality = order.quality.unwrap_or(profile.quality);
-        let jpeg = Cow::Owned(self.encoder.encode(&self.planes, quality)?.to_vec());
-        Ok(Picture { jpeg, frame, made: (self.planes.width(), self.planes.height()) })
+        let Self { encoder, planes, good, .. } = self;
+        let jpeg = match most {
+            None => encoder.encode(planes, quality)?,
+            Some(most) => {
+                let room = most.saturating_sub(exif.map_or(0, |exif| exif.len() + SEGMENT_HEAD));
+                let start = good.get(&profile.camera).copied().unwrap_or(quality);
+                let encode = |quality| encoder.encode(planes, quality);
+                let (jpeg, found) = target::search(start, quality, room, encode)?;
+                good.insert(profile.camera.clone(), found);
+                jpeg
+            }
+        };
+        Ok(normal_form(&jpeg, exif)?)
+    }
+
+    fn thumbnail(&self, candidate: &Candidate, draft: &Draft<'_>) -> Option<Vec<u8>> {
+        let most = candidate.profile.look.thumbnail?;
+        match &draft.jpeg {
+            Some(jpeg) => thumbnail::of_jpeg(&ended(jpeg), candidate.geometry, most),
+            None => thumbnail::of_planes(&self.planes, most),
+        }
     }
 }
 
-/// The pixels of a camera's JPEG that may stay byte for byte. What nobody asks the size of is taken to
-/// be as large as the camera promised, for its header is not read for that.
-fn as_it_came(candidate: &Candidate) -> Result<Option<(usize, usize)>, JpegError> {
-    let Candidate { data, geometry, profile, order, said, .. } = candidate;
-    if !profile.masks.is_empty() || order.quality.is_some() {
+/// Marker, length and name of our Exif segment.
+const SEGMENT_HEAD: usize = 10;
+
+/// The pixels within which the picture is to be before it is turned.
+fn size(candidate: &Candidate) -> Option<(u32, u32)> {
+    let look = &candidate.profile.look;
+    candidate.order.size.or(look.size).map(|most| look.turn.size(most))
+}
+
+/// The text for a picture of this size.
+fn label(
+    candidate: &Candidate,
+    wall: Option<WallTime>,
+    size: (usize, usize),
+    mcu: (usize, usize),
+) -> Option<Label> {
+    let profile = &candidate.profile;
+    let caption = profile.look.text.as_ref()?;
+    let site = profile.meta.get("site").map_or("", String::as_str);
+    let names = Names { site, device: &profile.device, camera: &profile.camera };
+    Label::new(&caption.words(&names, &profile.place, wall), caption.corner, size, mcu)
+}
+
+/// The picture of a camera's JPEG without decoding it; `None` where it must be decoded.
+fn undecoded(
+    candidate: &Candidate,
+    wall: Option<WallTime>,
+) -> Result<Option<Draft<'_>>, StillError> {
+    let Candidate { data, geometry, profile, order, .. } = candidate;
+    let look = &profile.look;
+    if order.quality.is_some() || profile.masks.iter().any(|mask| mask.style != Style::Black) {
         return Ok(None);
     }
-    if order.size.is_none() && said.is_none() {
-        return Ok(Some((geometry.width as usize, geometry.height as usize)));
+    let too_large = |shown: (usize, usize)| {
+        size(candidate).is_some_and(|most| scale::fit(shown, most, (1, 1)).is_some())
+    };
+    let edited = !profile.masks.is_empty() || look.text.is_some() || !look.turn.is_none();
+    if !edited && look.crop.is_none() {
+        let frame = pixels(data, *geometry)?;
+        let jpeg = Some(Cow::Borrowed(data.as_slice()));
+        return Ok((!too_large(frame)).then(|| Draft { jpeg, view: View::whole(frame) }));
     }
-    let frame = pixels(data, *geometry)?;
-    let fits = order.size.is_none_or(|most| scale::fit(frame, most, (1, 1)).is_none());
-    Ok(fits.then_some(frame))
+    let data = ended(data);
+    let Ok(plain) = Plain::read(&data) else { return Ok(None) };
+    let frame = plain.size;
+    privacy::within(frame.0, frame.1, *geometry)?;
+    let area = look.crop.and_then(|crop| crop::area(candidate, crop, frame, plain.mcu));
+    let view = area.map_or(View::whole(frame), |area| View::whole(frame).cut(area));
+    if too_large((view.area[2], view.area[3])) {
+        return Ok(None);
+    }
+    let view = view.turned(look.turn);
+    let laid = area.is_some() || !look.turn.is_none();
+    if !laid && !edited {
+        let whole = candidate.data.as_slice();
+        return Ok(Some(Draft { jpeg: Some(Cow::Borrowed(whole)), view }));
+    }
+    let edit = || -> Option<Vec<u8>> {
+        let label = label(candidate, wall, view.made(), look.turn.size(plain.mcu));
+        if !laid {
+            return plain.edit(&profile.masks, label.as_ref()).ok();
+        }
+        let mut jpeg = Cow::Borrowed(&data[..]);
+        if !profile.masks.is_empty() {
+            jpeg = Cow::Owned(plain.edit(&profile.masks, None).ok()?);
+        }
+        if let Some(area) = area {
+            jpeg = Cow::Owned(transform::cut(&jpeg, area)?.to_vec());
+        }
+        if !look.turn.is_none() {
+            jpeg = Cow::Owned(transform::lossless(&jpeg, look.turn)?.to_vec());
+        }
+        if label.is_some() {
+            jpeg = Cow::Owned(Plain::read(&jpeg).ok()?.edit(&[], label.as_ref()).ok()?);
+        }
+        Some(jpeg.into_owned())
+    };
+    Ok(edit().map(|jpeg| Draft { jpeg: Some(Cow::Owned(jpeg)), view }))
 }
 
 /// Width and height that the JPEG's own header says.
 fn pixels(jpeg: &[u8], promised: Geometry) -> Result<(usize, usize), JpegError> {
+    if let Ok((width, height)) = jpeg_dc::header(jpeg) {
+        return Ok((width as usize, height as usize));
+    }
     let found = layout(jpeg)?;
     if found.width == 0 || found.height == 0 {
         return Ok((promised.width as usize, promised.height as usize));
@@ -143,7 +309,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 /// Everything but length and digest.
 fn facts(
     candidate: &Candidate,
-    picture: &Picture<'_>,
+    view: &View,
     seq: u64,
     boot: &BootId,
     wall: Option<WallTime>,
@@ -151,11 +317,17 @@ fn facts(
     let profile: &Profile = &candidate.profile;
     let mut meta = profile.meta.clone();
     if let Some(seen) = &candidate.seen {
-        meta.extend(measured(seen, picture));
+        meta.extend(measured(seen, view));
     }
     meta.extend(candidate.marks.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     if let Some(said) = &candidate.said {
-        meta.extend(said::metadata(said, picture.made));
+        let boxes = said.boxes.iter().map(|b| view.share(*b)).collect();
+        meta.extend(said::metadata(&Said { boxes, ..said.clone() }, view.made()));
+    }
+    if view.is_cut() {
+        let [x, y, w, h] = view.area;
+        meta.insert("crop-box".into(), format!("{x}-{y}-{w}-{h}"));
+        meta.insert("frame-size".into(), format!("{}x{}", view.frame.0, view.frame.1));
     }
     let (event, event_final) = candidate.event.clone().unzip();
     Facts {
@@ -180,14 +352,12 @@ fn facts(
 }
 
 /// What the first pass measured, as metadata; left out where it could not.
-fn measured(seen: &Observation, picture: &Picture<'_>) -> Vec<(String, String)> {
+fn measured(seen: &Observation, view: &View) -> Vec<(String, String)> {
     let mut meta = Vec::new();
     if seen.score.is_finite() {
         meta.push(("motion-score".into(), format!("{:.4}", seen.score.clamp(0.0, 1.0))));
     }
-    if let Some(b) = seen.boxes.first() {
-        let (x, w) = scaled(b.x, b.w, picture.frame.0, picture.made.0);
-        let (y, h) = scaled(b.y, b.h, picture.frame.1, picture.made.1);
+    if let Some([x, y, w, h]) = seen.boxes.first().and_then(|b| view.pixels(*b)) {
         meta.push(("motion-box".into(), format!("{x}-{y}-{w}-{h}")));
     }
     if let Some(direction) = seen.direction {
@@ -204,16 +374,7 @@ fn measured(seen: &Observation, picture: &Picture<'_>) -> Vec<(String, String)> 
     meta
 }
 
-/// A span of the frame's pixels as the made picture's pixels that it touches.
-fn scaled(from: u32, length: u32, frame: usize, made: usize) -> (u64, u64) {
-    let (from, length) = (u64::from(from), u64::from(length));
-    let (frame, made) = (frame as u64, made as u64);
-    if frame == made || frame == 0 {
-        return (from, length);
-    }
-    let first = from * made / frame;
-    (first, ((from + length) * made).div_ceil(frame) - first)
-}
-
+#[cfg(test)]
+mod looks;
 #[cfg(test)]
 mod tests;

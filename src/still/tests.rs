@@ -9,14 +9,14 @@ use ::exif::Exif;
 use super::*;
 use crate::account::Account;
 use crate::contract::key::DEFAULT_TEMPLATE;
-use crate::firstpass::Quality;
+use crate::firstpass::{Polygon, Quality};
 use crate::frame::{PixelBox, PixelFormat};
 
 pub(super) fn candidate(
     camera: &str,
     data: Vec<u8>,
     geometry: Geometry,
-    masks: Vec<Polygon>,
+    masks: Vec<Mask>,
 ) -> Candidate {
     Candidate {
         data,
@@ -31,6 +31,7 @@ pub(super) fn candidate(
             key_template: DEFAULT_TEMPLATE.into(),
             place: Arc::default(),
             meta: BTreeMap::from([("site".into(), "home".into())]),
+            look: Look::default(),
         }),
         seen: Some(Observation {
             motion: true,
@@ -49,7 +50,7 @@ pub(super) fn candidate(
     }
 }
 
-pub(super) fn mjpeg(data: Vec<u8>, masks: Vec<Polygon>) -> Candidate {
+pub(super) fn mjpeg(data: Vec<u8>, masks: Vec<Mask>) -> Candidate {
     let geometry = Geometry { format: PixelFormat::Mjpeg, width: 160, height: 120, stride: 0 };
     candidate("front", data, geometry, masks)
 }
@@ -79,8 +80,8 @@ pub(super) fn exif(object: &[u8]) -> Exif {
     ::exif::Reader::new().read_from_container(&mut std::io::Cursor::new(object)).unwrap()
 }
 
-pub(super) fn square() -> Vec<Polygon> {
-    vec![Polygon(vec![(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)])]
+pub(super) fn square() -> Vec<Mask> {
+    vec![Polygon(vec![(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]).into()]
 }
 
 fn assert_masked(object: &[u8]) {
@@ -208,8 +209,8 @@ fn a_frame_that_lacks_its_end_marker_alone_makes_every_picture_and_one_that_is_c
         let (shots, _) = run(&account, picks);
         assert_eq!(shots.len(), 3);
         assert_eq!(account.sums().refused[Refusal::Broken as usize], 2);
-        let shown = show(&mjpeg(open.clone(), masks.clone())).unwrap();
-        assert!(show(&mjpeg(cut.clone(), masks.clone())).is_err());
+        let shown = show(&mjpeg(open.clone(), masks.clone()), None).unwrap();
+        assert!(show(&mjpeg(cut.clone(), masks.clone()), None).is_err());
         if masks.is_empty() {
             assert_eq!(shown, whole);
             assert!(shots[0].bytes.ends_with(&whole[20..]), "the marker is put in");

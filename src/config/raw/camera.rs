@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{Condition, DropSimilar, Format, Keep, SceneFormat, Sensitivity, ZoneKind};
+use super::{
+    Condition, DropSimilar, Format, Keep, MaskStyle, Picture, SceneFormat, Sensitivity, ZoneKind,
+};
 use crate::camera::v4l2::controls::Wanted;
 use crate::config::units::{Pixels, Speed, Time, UsbId};
 
@@ -43,14 +45,18 @@ pub(crate) struct Camera {
     #[serde(default = "five_seconds")]
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "60s"))]
     pub(crate) frame_timeout: Time,
-    /// JPEG quality of raw or masked pictures; MJPEG without masks is kept as the camera made it.
+    /// JPEG quality of pictures that are encoded: raw ones, and those that `mask` or `picture` changes in a way
+    /// that a JPEG does not allow without decoding it. All other MJPEG is kept as the camera made it.
     #[serde(default = "quality")]
     #[schemars(range(min = 1, max = 100))]
     pub(crate) quality: u8,
-    /// Areas blackened in every picture before it is stored or shown.
+    /// Areas covered in every picture before it is stored or shown.
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub(crate) mask: Vec<Mask>,
+    /// What is done to each picture.
+    #[serde(default)]
+    pub(crate) picture: Picture,
 }
 
 /// A V4L2 capture device and what to ask of it. Which one: by `device`, or by all the marks that are given;
@@ -314,13 +320,17 @@ pub(crate) struct Zone {
     pub(crate) points: Vec<Point>,
 }
 
-/// An area to blacken.
+/// An area to cover.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mask {
     /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
     #[schemars(length(min = 3, max = 64))]
     pub(crate) points: Vec<Point>,
+    /// What is shown there: `black`, or of what is there only the means of cells as large as a 32nd of the
+    /// frame's width, run into each other (`blur`) or as they are (`mosaic`).
+    #[serde(default = "black")]
+    pub(crate) style: MaskStyle,
 }
 
 /// `[x, y]` in 0..1 of the frame.
@@ -355,6 +365,10 @@ fn thirty_seconds() -> Time {
 
 fn quality() -> u8 {
     85
+}
+
+fn black() -> MaskStyle {
+    MaskStyle::Black
 }
 
 fn own() -> Speed {

@@ -15,6 +15,7 @@ use crate::firstpass::trigger::{BurstLimit, EventSettings, Keep, PreEvent};
 use crate::firstpass::{Condition, MotionSettings, Polygon, Sensitivity, TamperSettings};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
+use crate::still::privacy::Mask;
 
 /// What helps somebody who has not named a V4L2 camera.
 const NAMES: &str = "add `device = \"/dev/v4l/by-id/…\"`, or one or more of `serial`, `usb`, `card` and \
@@ -31,6 +32,7 @@ impl Check<'_> {
     ) -> Option<capture::Settings> {
         let tamper = tamper(&camera.tamper);
         let motion = self.motion(&camera.motion, tamper, shared.ring, &path.key("motion"));
+        let look = self.picture(&camera.picture, &path.key("picture"));
         let source = self.source(&camera, path)?;
         let before = motion.as_ref().and_then(|(_, events)| events.pre_event);
         if let (Some(_), Some(raw)) = (before, raw_format(&source)) {
@@ -50,11 +52,12 @@ impl Check<'_> {
             profile: Arc::new(Profile {
                 camera: name.into(),
                 quality: camera.quality,
-                masks: camera.mask.iter().map(|m| polygon(&m.points)).collect(),
+                masks: camera.mask.iter().map(mask).collect(),
                 device: shared.device.clone(),
                 key_template: shared.key_template.clone(),
                 place: shared.place.clone(),
                 meta: shared.meta.clone(),
+                look,
             }),
         })
     }
@@ -303,6 +306,10 @@ fn raw_format(source: &Source) -> Option<PixelFormat> {
 
 fn frame_bytes(format: PixelFormat, size: units::Pixels) -> u64 {
     Geometry { format, width: size.0, height: size.1, stride: 0 }.frame_bytes()
+}
+
+fn mask(mask: &raw::Mask) -> Mask {
+    Mask { area: polygon(&mask.points), style: mask.style.into() }
 }
 
 fn polygon(points: &[raw::Point]) -> Polygon {

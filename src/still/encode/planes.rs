@@ -75,7 +75,7 @@ impl Planes {
     }
 
     /// Where a side is odd, the encoder reads one more column or row of luma: they repeat the last.
-    pub(super) fn repeat_edge(&mut self) {
+    pub(in crate::still) fn repeat_edge(&mut self) {
         let (width, height) = (self.width, self.height);
         let (stride, rows) = self.as_image().y_size();
         let luma = &mut self.samples[..stride * rows];
@@ -119,6 +119,27 @@ impl Planes {
         let chroma = (c_width, c_height, (x / step_x as f64, y / step_y as f64));
         let count = if self.subsamp == Subsamp::Gray { 1 } else { 3 };
         [(width, height, (x, y)), chroma, chroma].into_iter().take(count)
+    }
+
+    /// An area of the picture as a picture of its own; its left and top edge must be whole chroma samples.
+    ///
+    /// # Errors
+    /// Only for sizes that no picture has.
+    pub(in crate::still) fn cut(&self, [x, y, w, h]: [usize; 4]) -> Result<Self, turbojpeg::Error> {
+        let mut out = Self::default();
+        out.reset(w, h, self.subsamp)?;
+        let luma = (self.width, self.height);
+        for (index, (from, to)) in self.each().zip(out.each_mut()).enumerate() {
+            let step = if index == 0 { (1, 1) } else { self.subsamp.size() };
+            let rows = from.samples.chunks_exact(from.width).skip(y / step.1);
+            for (from, to) in rows.zip(to.samples.chunks_exact_mut(to.width)) {
+                let from = from.get(x / step.0..).unwrap_or_default();
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
+        debug_assert!(x + w <= luma.0 && y + h <= luma.1, "the area lies in the picture");
+        out.repeat_edge();
+        Ok(out)
     }
 
     /// How pixels share chroma samples.

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::super::encode::tests::{jpeg, picture, yuyv};
+use super::super::privacy::Mask;
 use super::super::tests::{candidate, exif, mjpeg, square};
 use super::super::{Order, Said};
 use super::*;
-use crate::firstpass::Polygon;
 
 const FRAME: (u32, u32) = (160, 120);
 
@@ -126,7 +126,7 @@ fn every_format_is_masked_and_scaled() {
             let order = Order { size, quality: None };
             let candidate = Candidate { order, ..candidate("raw", data, geometry, square()) };
             let mut studio = Studio::default();
-            studio.picture(&candidate).unwrap();
+            studio.draft(&candidate, None).unwrap();
             let (width, height) = (studio.planes.width(), studio.planes.height());
             assert_eq!((width, height), size.map_or((160, 120), |s| (s.0 as usize, s.1 as usize)));
             let luma = studio.planes.each().next().unwrap().samples;
@@ -137,12 +137,12 @@ fn every_format_is_masked_and_scaled() {
 }
 
 /// The luma of the ordered picture of a raw frame with this luma by place.
-fn luma(frame: impl Fn(usize, usize) -> u8, size: (u32, u32), masks: Vec<Polygon>) -> Vec<u8> {
+fn luma(frame: impl Fn(usize, usize) -> u8, size: (u32, u32), masks: Vec<Mask>) -> Vec<u8> {
     let data = (0..160 * 120).flat_map(|i| [frame(i % 160, i / 160), 128]).collect();
     let order = Order { size: Some(size), quality: None };
     let candidate = Candidate { order, ..candidate("raw", data, yuyv(160, 120, 0), masks) };
     let mut studio = Studio::default();
-    studio.picture(&candidate).unwrap();
+    studio.draft(&candidate, None).unwrap();
     studio.planes.each().next().unwrap().samples.to_vec()
 }
 
