@@ -301,7 +301,7 @@ fn a_walker_in_the_dark_is_found() {
 #[test]
 fn a_tree_that_sways_settles_and_a_walker_before_it_is_seen() {
     let mut room = Room::warm();
-    let mut sway = |room: &mut Room, frames: u32| {
+    let sway = |room: &mut Room, frames: u32| {
         let mut motions = 0;
         for _ in 0..frames {
             // Most of a swing a second.

@@ -71,6 +71,15 @@ impl Direction {
         Self::UpRight,
     ];
 
+    /// Where that is in a picture whose axes changed places, and which was then mirrored.
+    #[must_use]
+    pub fn turned(self, transposed: bool, across: bool, down: bool) -> Self {
+        let eighths = Self::ALL.iter().position(|d| *d == self).unwrap_or(0);
+        let eighths = if transposed { 10 - eighths } else { eighths } % 8;
+        let eighths = if across { 12 - eighths } else { eighths } % 8;
+        Self::ALL[if down { 8 - eighths } else { eighths } % 8]
+    }
+
     /// In one word: `up-left`.
     #[must_use]
     pub fn name(self) -> &'static str {

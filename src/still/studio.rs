@@ -361,7 +361,7 @@ fn measured(seen: &Observation, view: &View) -> Vec<(String, String)> {
         meta.push(("motion-box".into(), format!("{x}-{y}-{w}-{h}")));
     }
     if let Some(direction) = seen.direction {
-        meta.push(("motion-direction".into(), direction.name().into()));
+        meta.push(("motion-direction".into(), view.direction(direction).name().into()));
     }
     let conditions: Vec<_> = seen.conditions.iter().map(Condition::name).collect();
     if !conditions.is_empty() {

@@ -8,6 +8,7 @@
 use turbojpeg::{OwnedBuf, Subsamp, Transform, TransformCrop, TransformOp, Transformer};
 
 use super::encode::Planes;
+use crate::firstpass::Direction;
 
 /// How a picture is turned, clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +90,11 @@ impl Turn {
         let x = if self.across { 1.0 - (x + w) } else { x };
         let y = if self.down { 1.0 - (y + h) } else { y };
         [x, y, w, h]
+    }
+
+    /// Where something goes behind the turn.
+    pub(super) fn direction(self, direction: Direction) -> Direction {
+        direction.turned(self.transposed, self.across, self.down)
     }
 
     fn op(self) -> TransformOp {

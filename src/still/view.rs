@@ -4,6 +4,7 @@
 //! order: an area is cut out of the frame, scaled, and turned.
 
 use super::transform::{Area, Turn};
+use crate::firstpass::Direction;
 use crate::frame::PixelBox;
 
 /// From the camera's frame to the stored picture.
@@ -52,6 +53,11 @@ impl View {
         let (x, w) = span(b.x as usize, b.w as usize, (left, width), self.scaled.0)?;
         let (y, h) = span(b.y as usize, b.h as usize, (top, height), self.scaled.1)?;
         Some(self.turn.area([x, y, w, h], self.scaled))
+    }
+
+    /// Where something that goes there in the frame goes in the picture.
+    pub(super) fn direction(&self, direction: Direction) -> Direction {
+        self.turn.direction(direction)
     }
 
     /// A box in 0..1 of the frame as one in 0..1 of the picture, which it may leave.
@@ -112,6 +118,42 @@ mod tests {
         let flipped = view.turned(Turn::new(Rotate::None, Some(Flip::Horizontal)));
         assert_eq!(flipped.pixels(BOX), Some([16, 2, 15, 20]));
         assert_eq!(view.pixels(PixelBox { x: 100, ..BOX }), None, "cut away");
+    }
+
+    #[test]
+    fn directions_turn_with_the_boxes_that_go_there() {
+        use Direction::{Down, DownLeft, DownRight, Left, Right, Up, UpLeft, UpRight};
+        let steps = [
+            (Right, (1, 0)),
+            (DownRight, (1, 1)),
+            (Down, (0, 1)),
+            (DownLeft, (-1, 1)),
+            (Left, (-1, 0)),
+            (UpLeft, (-1, -1)),
+            (Up, (0, -1)),
+            (UpRight, (1, -1)),
+        ];
+        let at = |view: &View, x: i32, y: i32| {
+            let (x, y) = ((50 + x) as u32, (50 + y) as u32);
+            let [x, y, ..] = view.pixels(PixelBox { x, y, w: 4, h: 4 }).unwrap();
+            (x as i32, y as i32)
+        };
+        for rotate in [Rotate::None, Rotate::Right, Rotate::Half, Rotate::Left] {
+            for flip in [None, Some(Flip::Horizontal), Some(Flip::Vertical)] {
+                let view = View::whole((100, 120)).turned(Turn::new(rotate, flip));
+                let from = at(&view, 0, 0);
+                for (direction, (x, y)) in steps {
+                    let to = at(&view, x, y);
+                    let went = (to.0 - from.0, to.1 - from.1);
+                    let (seen, _) = steps.into_iter().find(|(_, step)| *step == went).unwrap();
+                    assert_eq!(
+                        view.direction(direction),
+                        seen,
+                        "{rotate:?} {flip:?} {direction:?}"
+                    );
+                }
+            }
+        }
     }
 
     proptest! {
