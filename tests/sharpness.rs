@@ -39,7 +39,7 @@ fn footage() -> Vec<Sequence> {
     let mut clip = files::open(&settings, Arc::new(SystemClock::new())).unwrap();
     let mut eye = FirstPass::new(MotionSettings::default());
     let mut found = Vec::new();
-    for n in 0..600_u64 {
+    for n in 0..footage::VTEST_FRAMES as u64 {
         let frame = clip.next_frame(Duration::from_secs(1)).unwrap();
         let at = BootTime(n * 100_000_000);
         let seen = eye.look(&Frame { captured: at, ..frame }).unwrap();

@@ -216,10 +216,10 @@ proptest::proptest! {
         let place = berlin();
         for text in [text.as_str(), "* * * * *", "sunrise to sunset", "fri 24:00", "mon 24:00 to 00:00"] {
             if let Ok(hours) = Hours::read([text]) {
-                let _ = hours.hold(WallTime(wall), &place);
+                std::hint::black_box(hours.hold(WallTime(wall), &place));
             }
             if let Ok(moments) = Moments::read([text]) {
-                let _ = moments.came(WallTime(last), WallTime(wall), &place);
+                assert!(last < wall || !moments.came(WallTime(last), WallTime(wall), &place));
             }
         }
     }

@@ -158,7 +158,8 @@ mod tests {
     /// Stripes two pixels wide, in a format with `bytes` a pixel of which the luma is at `at`.
     #[test]
     fn raw_frames_are_read_in_the_box_whatever_their_format() {
-        let stripes = |x: usize| if (160..240).contains(&x) && x / 2 % 2 == 0 { 160 } else { 100 };
+        let stripes =
+            |x: usize| if (160..240).contains(&x) && (x / 2).is_multiple_of(2) { 160 } else { 100 };
         let (width, height) = (320_usize, 40_usize);
         let sharpness = |format, row: Vec<u8>, x| {
             let geometry =

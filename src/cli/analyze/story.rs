@@ -71,7 +71,7 @@ impl Story {
         if seen.began()
             && let Some(event) = seen.step.as_ref().and_then(|step| step.event.as_deref())
         {
-            self.from_before(event, at);
+            self.before_event(event, at);
         }
         if seen.offer.is_some() {
             self.offer(n, frame, &seen);
@@ -123,7 +123,7 @@ impl Story {
         self.keep(n, Class::Best, event, reason);
     }
 
-    fn from_before(&mut self, event: &str, at: BootTime) {
+    fn before_event(&mut self, event: &str, at: BootTime) {
         let held = self.ring.as_mut().map(|ring| ring.take(at)).unwrap_or_default();
         let most = self.watcher.admit(held.len());
         for n in held.into_iter().rev().take(most) {

@@ -3,7 +3,7 @@ use crate::frame::PixelFormat as Format;
 
 /// Stripes in the left half, of a picture that is grey besides.
 fn picture(width: usize, height: usize, period: usize) -> Vec<u8> {
-    let level = |x: usize| if x < width / 2 && x / period % 2 == 0 { 180 } else { 100 };
+    let level = |x: usize| if x < width / 2 && (x / period).is_multiple_of(2) { 180 } else { 100 };
     (0..width * height).map(|i| level(i % width)).collect()
 }
 
