@@ -492,6 +492,7 @@ fn rig(settings: ExecSettings) -> Rig {
         analyse_fps: None,
         motion: None,
         interval: Some(Duration::from_secs(3600)),
+        drop_similar: None,
         profile: Arc::new(profile),
     };
     let wiring = Wiring {
