@@ -164,6 +164,7 @@ mod tests {
             analyse_fps: None,
             motion: None,
             interval: None,
+            drop_similar: None,
             profile: Arc::new(Profile {
                 camera: name.into(),
                 quality: 85,
