@@ -344,7 +344,7 @@ pub(crate) enum Keep {
 }
 
 /// Which pictures are dropped because the last one showed the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DropSimilar {
     #[default]

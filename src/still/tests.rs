@@ -329,7 +329,7 @@ fn the_end_of_an_event_is_passed_on_in_its_place() {
     assert_eq!((**ended == end, last.facts.seq), (true, 9), "it takes no number");
 }
 
-/// A camera's JPEG of stripes, sharp or with soft edges.
+/// A camera's JPEG of stripes, sharp or with soft edges, between plain sides.
 fn striped(soft: bool) -> Vec<u8> {
     let level = |x: usize| match (soft, x % 16) {
         (false, at) => {
@@ -343,7 +343,9 @@ fn striped(soft: bool) -> Vec<u8> {
             [40, 60, 100, 140, 180, 200, 200, 200, 200, 180, 140, 100, 60, 40, 40, 40][at]
         }
     };
-    let pixels: Vec<u8> = (0..160 * 120).map(|i| level(i % 160)).collect();
+    let pixels: Vec<u8> = (0..160 * 120)
+        .map(|i| if (40..120).contains(&(i % 160)) { level(i % 160) } else { 40 })
+        .collect();
     let format = turbojpeg::PixelFormat::GRAY;
     let image =
         turbojpeg::Image { pixels: &pixels[..], width: 160, pitch: 160, height: 120, format };

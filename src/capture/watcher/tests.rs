@@ -187,6 +187,20 @@ fn an_events_first_picture_is_never_too_similar_and_further_ones_may_be() {
 }
 
 #[test]
+fn an_events_first_picture_is_kept_although_an_interval_showed_the_same() {
+    let events = EventSettings { keep: Keep::First, ..EventSettings::default() };
+    let mut watcher = watcher_of(WatchSettings {
+        motion: Some((MotionSettings::default(), events)),
+        interval: Some(Duration::from_millis(1)),
+        drop_similar: Some(Likeness::Same),
+        ..WatchSettings::default()
+    });
+    let seen = (0..150).map(|n| watch(&mut watcher, n * S / 10, n >= 100));
+    let kept: Vec<_> = seen.filter_map(|seen| seen.choice.map(|c| c.trigger)).collect();
+    assert_eq!(kept, [Trigger::Interval, Trigger::Interval, Trigger::Motion]);
+}
+
+#[test]
 fn what_is_dropped_as_similar_uses_up_no_burst() {
     let burst =
         Some(crate::firstpass::trigger::BurstLimit { pictures: 2, per: Duration::from_secs(60) });
