@@ -40,6 +40,15 @@ const LATE: i64 = 3_600_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hours(Vec<Span>);
 
+/// When no camera may be open, besides when somebody asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrivacySettings {
+    /// Hours of privacy; `None`: none.
+    pub hours: Option<Hours>,
+    /// Take pictures while the clock is not trusted, though there are hours.
+    pub capture_without_clock: bool,
+}
+
 /// One span of each of its days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Span {
