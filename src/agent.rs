@@ -14,6 +14,7 @@ mod doors;
 mod link;
 mod manifests;
 mod pictures;
+mod privacy;
 mod reload;
 mod report;
 mod stop;
@@ -124,6 +125,7 @@ pub struct Agent {
     picks: Option<SyncSender<Pick>>,
     still: Option<JoinHandle<u64>>,
     cameras: BTreeMap<String, Camera>,
+    privacy: privacy::Privacy,
     camera_ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
     /// Manifests on their way to the disk.
     in_work: manifests::InWork,
@@ -211,6 +213,7 @@ impl Agent {
             picks: Some(picks),
             still: Some(still),
             cameras: BTreeMap::new(),
+            privacy: privacy::Privacy::new(opened.private),
             camera_ended: mpsc::channel(64),
             in_work: manifests::InWork::default(),
             tasks: JoinSet::new(),
@@ -236,6 +239,7 @@ impl Agent {
         };
         agent.tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         agent.start_upload();
+        agent.mind_privacy().await;
         for camera in agent.config.cameras.clone() {
             agent.start_camera(camera)?;
         }
@@ -286,8 +290,12 @@ impl Agent {
             }
             Turn::Asked((Job::Snap { camera }, reply)) => self.snap(&camera, reply),
             Turn::Asked((Job::Take(take), reply)) => self.take(take, reply),
+            Turn::Asked((Job::Privacy { on }, reply)) => self.set_privacy(on, reply).await,
             Turn::CameraEnded | Turn::Answered => {}
-            Turn::Tick => self.tick()?,
+            Turn::Tick => {
+                self.tick()?;
+                self.mind_privacy().await;
+            }
             Turn::Failed(why) => anyhow::bail!(why),
         }
         Ok(())
@@ -302,7 +310,7 @@ impl Agent {
     /// Has every camera's source ended?
     #[must_use]
     pub fn sources_ended(&self) -> bool {
-        self.cameras.values().all(|c| c.running.is_finished())
+        !self.privacy.is_on() && self.cameras.values().all(|c| c.running.is_finished())
     }
 
     fn tick(&mut self) -> anyhow::Result<()> {
@@ -364,6 +372,9 @@ impl Agent {
 
     fn start_camera(&mut self, settings: capture::Settings) -> anyhow::Result<()> {
         let name = settings.profile.camera.clone();
+        if self.privacy.is_on() {
+            return Ok(()); // opened when it is over
+        }
         let Some(picks) = self.picks.clone() else { return Ok(()) };
         let (asks_in, asks) = sync_channel(ASKS);
         let ended = self.camera_ended.0.clone();

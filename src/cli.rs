@@ -10,6 +10,7 @@ mod demo;
 mod devices;
 mod diagnose;
 mod doctor;
+mod privacy;
 mod run;
 mod snap;
 mod status;
@@ -50,6 +51,8 @@ enum Command {
     Diagnose(diagnose::Options),
     /// Take a picture and keep it, because a detector or a sensor on this device says so.
     Trigger(trigger::Options),
+    /// Close all cameras of the running agent, until told otherwise.
+    Privacy(privacy::Options),
     /// Run the first pass over recorded frames and tell what it saw, a line a frame.
     Analyze(analyze::Options),
 }
@@ -95,6 +98,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor(options) => doctor::run(&options),
         Command::Diagnose(options) => diagnose::run(&options),
         Command::Trigger(options) => trigger::run(&options),
+        Command::Privacy(options) => privacy::run(&options),
         Command::Analyze(options) => analyze::run(&options),
     }
 }

@@ -35,12 +35,15 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::TrustPolicy;
+use crate::duty::PrivacySettings;
 use crate::identity::{Identity, Roots};
+use crate::place::Place;
 use crate::{capture, mqtt, spool, upload};
 use source::Sources;
 
@@ -68,6 +71,10 @@ pub struct Config {
     pub tenant: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Where the device stands.
+    pub place: Arc<Place>,
+    /// When no camera may be open.
+    pub privacy: PrivacySettings,
     /// Cameras, by name in alphabetical order; at least one.
     pub cameras: Vec<capture::Settings>,
     /// Where pictures wait.

@@ -33,6 +33,11 @@ pub enum Job {
     },
     /// Take pictures and keep them.
     Take(Take),
+    /// Close all cameras, or open them again.
+    Privacy {
+        /// Close them.
+        on: bool,
+    },
 }
 
 /// Pictures to take and keep.

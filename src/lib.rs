@@ -20,6 +20,7 @@ pub mod contract;
 pub mod control;
 pub mod diagnose;
 pub mod doctor;
+pub mod duty;
 pub mod firstpass;
 pub mod frame;
 pub mod grant;

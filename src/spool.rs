@@ -143,6 +143,8 @@ pub struct Opened {
     pub interrupted: u64,
     /// The newest wall time that any boot trusted and wrote down: a floor, never trust.
     pub newest_wall: Option<WallTime>,
+    /// Somebody wants no camera to be open.
+    pub private: bool,
 }
 
 /// Why the spool cannot be opened.
@@ -396,6 +398,14 @@ impl Spool {
     /// [`SpoolError::Stopped`] or [`SpoolError::Storage`].
     pub async fn give_up_waiting(&self) -> Result<(), SpoolError> {
         self.call(Call::GiveUpWaiting).await?.map_err(SpoolError::Storage)
+    }
+
+    /// Remembers that somebody wants no camera to be open ([`Opened::private`] of the next start), or forgets it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`] or [`SpoolError::Storage`].
+    pub async fn set_private(&self, private: bool) -> Result<(), SpoolError> {
+        self.call(|reply| Call::SetPrivate(private, reply)).await?.map_err(SpoolError::Storage)
     }
 
     /// Returns when every picture handed over so far has its answer.

@@ -26,6 +26,9 @@ pub struct Status {
     pub alarms: Vec<Alarm>,
     /// Which configuration runs.
     pub config: ConfigStatus,
+    /// Privacy mode: no camera is open; absent while cameras may take pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacyStatus>,
     /// What is known of the time.
     pub clock: ClockStatus,
     /// One entry a camera, by name.
@@ -48,7 +51,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Short stable name: `config`, `camera`, `memory`, `destination`, `control`, `spool`, `account`,
-    /// `thread`, `cloned`, `mqtt`.
+    /// `thread`, `cloned`, `mqtt`, `privacy`.
     pub name: String,
     /// Which of several it is about: a camera's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +72,16 @@ impl Alarm {
     pub fn about(name: &str, subject: &str, text: impl Into<String>) -> Self {
         Self { subject: Some(subject.to_owned()), ..Self::new(name, text) }
     }
+}
+
+/// Why no camera is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyStatus {
+    /// `command`: somebody asked for it; `hours`: those of the configuration; `no-clock`: there are such hours, and
+    /// the time is not known.
+    pub why: String,
+    /// For how many seconds.
+    pub since_s: u64,
 }
 
 /// Which configuration runs.

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vedette::agent::{Agent, Deps, OpenCamera, Turn};
 use vedette::camera::{self, Camera, CameraError};
-use vedette::clock::SystemClock;
+use vedette::clock::{SystemClock, TrustPolicy};
 use vedette::config::{self, Config};
 use vedette::control::command::RateLimit;
 use vedette::control::request::Request;
@@ -288,4 +289,121 @@ async fn a_spool_that_cannot_be_had_fails_the_start_with_words() {
     };
     let words = format!("{error:#}");
     assert!(words.contains("spool") && words.contains("cannot open"), "{words}");
+}
+
+/// Cameras of the scene that count how many of them are open.
+fn counted() -> (OpenCamera, Arc<AtomicUsize>) {
+    struct Counted(Box<dyn Camera>, Arc<AtomicUsize>);
+    impl Camera for Counted {
+        fn geometry(&self) -> Geometry {
+            self.0.geometry()
+        }
+        fn next_frame(&mut self, timeout: Duration) -> Result<Frame<'_>, CameraError> {
+            self.0.next_frame(timeout)
+        }
+    }
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let open = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&open);
+    let opener: OpenCamera = Arc::new(move |source, clock| {
+        let camera = camera::open(source, clock)?;
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Counted(camera, Arc::clone(&count))))
+    });
+    (opener, open)
+}
+
+/// Asks over the control socket while the agent turns.
+async fn asked(agent: &mut Agent, place: &Place, request: Request) -> Result<Vec<u8>, String> {
+    let path = place.path().join("run/control.sock");
+    let call = tokio::task::spawn_blocking(move || socket::call(&path, &request));
+    let answered = async {
+        while !call.is_finished() {
+            let turn = agent.turn().await;
+            agent.handle(turn).await.unwrap();
+        }
+        call.await.unwrap().map_err(|error| error.to_string())
+    };
+    tokio::time::timeout(PLENTY, answered).await.unwrap()
+}
+
+#[tokio::test]
+async fn privacy_mode_closes_every_camera_over_restarts_until_it_is_ended() {
+    let place = Place::new();
+    let (opener, open) = counted();
+    let config = || place.config("cam1", &[("gate", SCENE), ("yard", SCENE)], "");
+    let mut agent = Agent::start(config(), deps(opener.clone())).await.unwrap();
+    turn_until(&mut agent, "pictures", |s| s.run.kept >= 2 && s.cameras.len() == 2).await;
+    assert_eq!(open.load(Ordering::SeqCst), 2);
+
+    asked(&mut agent, &place, Request::Privacy { on: true }).await.unwrap();
+    assert_eq!(open.load(Ordering::SeqCst), 0, "no camera is open when it is answered");
+    let status = agent.status().await;
+    assert_eq!(status.privacy.as_ref().unwrap().why, "command");
+    assert!(status.cameras.values().all(|c| c.state == "private") && status.cameras.len() == 2);
+    assert_eq!(alarms(&status), ["privacy"], "everybody is told");
+    let snap = asked(&mut agent, &place, Request::Snap { camera: "yard".into() }).await;
+    assert!(snap.unwrap_err().starts_with("privacy mode is on"));
+    // A reload opens none either.
+    let other = SCENE.replace("seed = 1", "seed = 2");
+    agent.reload(place.config("cam1", &[("yard", &other)], "")).await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+    assert!(agent.stop().await.run.holds);
+
+    let mut agent = Agent::start(config(), deps(opener)).await.unwrap();
+    for _ in 0..3 {
+        agent.handle(Turn::Tick).await.unwrap();
+    }
+    assert!(agent.status().await.privacy.is_some() && !agent.sources_ended());
+    assert_eq!(open.load(Ordering::SeqCst), 0, "over a restart");
+
+    asked(&mut agent, &place, Request::Privacy { on: false }).await.unwrap();
+    let status = turn_until(&mut agent, "pictures", |s| s.run.kept >= 2).await;
+    assert!(status.privacy.is_none() && status.healthy, "{:?}", status.alarms);
+    assert_eq!(open.load(Ordering::SeqCst), 2);
+    agent.stop().await;
+    let agent = Agent::start(config(), ordinary()).await.unwrap();
+    assert!(agent.status().await.privacy.is_none(), "its end, too, outlives a restart");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn hours_of_privacy_close_cameras_by_the_clock_and_while_nobody_knows_it() {
+    let place = Place::new();
+    let (opener, open) = counted();
+    let with = |extra: &str| place.config("cam1", &[("yard", SCENE)], extra);
+    let all_day = "[privacy]\nhours = [\"00:00 to 24:00\"]\n";
+    let mut agent = Agent::start(with(all_day), deps(opener.clone())).await.unwrap();
+    agent.handle(Turn::Tick).await.unwrap();
+    let why = |status: Status| status.privacy.map(|p| p.why);
+    assert_eq!(why(agent.status().await).as_deref(), Some("hours"));
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+    // Asked for in its hours, and ended: the hours go on, and whoever asks is told so.
+    asked(&mut agent, &place, Request::Privacy { on: true }).await.unwrap();
+    assert_eq!(why(agent.status().await).as_deref(), Some("command"));
+    let end = asked(&mut agent, &place, Request::Privacy { on: false }).await;
+    assert!(end.unwrap_err().contains("hours of [privacy]"));
+    agent.reload(with("")).await;
+    turn_until(&mut agent, "pictures", |s| s.run.kept > 0 && s.privacy.is_none()).await;
+    agent.reload(with(all_day)).await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+    agent.stop().await;
+
+    let untrusted = |extra: &str| {
+        let mut config = with(&format!("{all_day}{extra}"));
+        config.trust = TrustPolicy::Store;
+        config
+    };
+    let agent = Agent::start(untrusted(""), deps(opener.clone())).await.unwrap();
+    assert_eq!(why(agent.status().await).as_deref(), Some("no-clock"));
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+    agent.stop().await;
+    let config = untrusted("without_clock = \"capture\"\n");
+    let mut agent = Agent::start(config, deps(opener)).await.unwrap();
+    turn_until(&mut agent, "frames", |s| s.cameras["yard"].frames > 0).await;
+    agent.stop().await;
 }

@@ -30,6 +30,7 @@ const LEAVES: &[&str] = &[
     "backoff",
     "account",
     "contract",
+    "duty",
     "firstpass",
     "still::*",
     "spool::trailer",

@@ -300,6 +300,29 @@ fn paused_uploads_stay_paused_over_a_restart_and_everything_is_kept_meanwhile() 
 }
 
 #[test]
+fn privacy_mode_by_command_refuses_pictures_over_a_power_cut_until_it_is_ended() {
+    let mut world = World::new(QUICK);
+    world.command("v1", "privacy.on", &json!({}));
+    assert_eq!(world.ended("v1")["status"], "succeeded");
+    world.command("v2", "snapshot", &json!({ "camera": "front" }));
+    let end = world.ended("v2");
+    assert_eq!((&end["status"], &end["reason"]["code"]), (&json!("failed"), &json!("privacy")));
+    world.kill();
+    world.device.start(None);
+    world.device.wait("privacy mode", |s| {
+        s.privacy.is_some()
+            && s.mqtt.as_ref().is_some_and(|m| m.connected)
+            && s.cameras.values().all(|c| c.state == "private")
+    });
+    world.command("v3", "privacy.off", &json!({}));
+    assert_eq!(world.ended("v3")["status"], "succeeded");
+    world.device.wait("the cameras", |s| s.cameras.values().all(|c| c.state == "streaming"));
+    world.command("v4", "snapshot", &json!({ "camera": "front" }));
+    assert_eq!(world.ended("v4")["status"], "succeeded");
+    world.device.stop();
+}
+
+#[test]
 fn another_start_of_the_agent_is_told_from_a_mere_reconnection() {
     let mut world = World::new(QUICK);
     let online = |world: &mut World, wanted: bool| {

@@ -75,6 +75,9 @@ impl Agent {
 
     /// Gives a camera's thread something to do; the camera's name, or why it cannot be asked.
     fn ask(&self, camera: Option<&str>, ask: capture::Ask) -> Result<String, Reason> {
+        if let Some(private) = self.privacy.refusal() {
+            return Err(private);
+        }
         let (name, target) = self.camera_for(camera)?;
         match target.running.counters.state() {
             // One that is being opened answers with its first frame, or not within the deadline.

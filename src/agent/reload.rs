@@ -97,9 +97,12 @@ impl Agent {
         if self.config.identity.device == new.identity.device {
             self.config.cameras = new.cameras;
             self.config.site = new.site;
+            self.config.privacy = new.privacy;
+            self.config.place = new.place;
         }
         self.config.upload = new.upload;
         self.stop_cameras(&changes.stop).await;
+        self.mind_privacy().await;
         for settings in changes.start {
             let name = settings.profile.camera.clone();
             if let Err(error) = self.start_camera(settings) {
@@ -131,7 +134,7 @@ impl Agent {
     }
 
     /// Stops them together, so that several that hang take no longer than one.
-    async fn stop_cameras(&mut self, names: &[String]) {
+    pub(super) async fn stop_cameras(&mut self, names: &[String]) {
         let mut ending: Vec<_> =
             names.iter().filter_map(|n| self.cameras.remove_entry(n)).collect();
         for (name, camera) in &ending {

@@ -43,7 +43,11 @@ impl Agent {
     }
 
     fn all_but_ledger(&self) -> Status {
-        let cameras = self.cameras.iter();
+        let open = self.cameras.iter().map(|(name, c)| (name.clone(), camera_status(c)));
+        let closed = self.config.cameras.iter().filter(|_| self.privacy.is_on()).map(|c| {
+            let private = CameraStatus { state: "private".to_owned(), ..CameraStatus::default() };
+            (c.profile.camera.clone(), private)
+        });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.config.identity.device.clone(),
@@ -53,8 +57,9 @@ impl Agent {
             healthy: false,
             alarms: self.alarms(),
             config: self.deps.config.clone(),
+            privacy: self.privacy.status(),
             clock: self.clock_status(),
-            cameras: cameras.map(|(name, c)| (name.clone(), camera_status(c))).collect(),
+            cameras: closed.chain(open).collect(),
             run: self.run_status(),
             ledger: LedgerStatus::default(),
             upload: self.upload_status(),
@@ -67,6 +72,7 @@ impl Agent {
     pub(super) fn alarms(&self) -> Vec<Alarm> {
         let mut alarms = self.deps.alarms.clone();
         let mut raise = |alarm: Alarm| alarms.push(alarm);
+        self.privacy.alarm().into_iter().for_each(&mut raise);
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));

@@ -39,7 +39,7 @@ impl Agent {
         for camera in self.cameras.values() {
             camera.running.stop();
         }
-        if !within(CAMERAS_END, || self.sources_ended()).await {
+        if !within(CAMERAS_END, || self.cameras.values().all(|c| c.running.is_finished())).await {
             let hung = self.cameras.iter().filter(|(_, c)| !c.running.is_finished());
             let hung: Vec<_> = hung.map(|(name, _)| name).collect();
             warn!(?hung, "Drivers of cameras hang; their threads are left behind.");

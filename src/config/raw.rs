@@ -28,6 +28,9 @@ pub(crate) struct Root {
     /// The cameras by name, for example `[camera.front]` with `v4l2.usb = "046d:0825"`.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"format": "name", "pattern": "^[a-z0-9-]{1,32}$"}))]
     pub(crate) camera: BTreeMap<String, Camera>,
+    /// When no camera may be open.
+    #[serde(default)]
+    pub(crate) privacy: Privacy,
     /// Where pictures go; exactly one of `s3` and `dir`. Default: nowhere yet, they wait on this device.
     pub(crate) destination: Option<Destination>,
     /// Where pictures wait on this device.
@@ -78,6 +81,31 @@ pub(crate) struct Device {
         "additionalProperties" = {"type": "string", "format": "word", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
     ))]
     pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// Privacy mode: no camera is open. Besides these hours it is asked for by `vedette privacy on` and by the command
+/// `privacy.on`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Privacy {
+    /// Hours in which no camera is open: `"mon-fri 18:00 to 07:00"`, `"sat,sun"`, `"sunset to sunrise"`. Default:
+    /// none.
+    #[schemars(length(max = 32))]
+    pub(crate) hours: Vec<String>,
+    /// While the time is not known, and there are hours: cameras stay closed (`private`), or are open (`capture`).
+    pub(crate) without_clock: WithoutClock,
+}
+
+/// What happens while the time is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(transform = crate::config::plain_words)]
+pub(crate) enum WithoutClock {
+    /// Cameras stay closed.
+    #[default]
+    Private,
+    /// Cameras are open.
+    Capture,
 }
 
 /// Coordinates, WGS 84.

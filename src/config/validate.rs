@@ -23,6 +23,7 @@ use super::retired::RETIRED;
 use super::source::Sources;
 use super::{Config, Context, LogSettings, cost, raw, salvage, shape, units};
 use crate::contract::key::{DEFAULT_TEMPLATE, KeyTemplate};
+use crate::duty::{Hours, PrivacySettings};
 use crate::identity::{self, Identity};
 use crate::place::{Location, Place};
 use crate::{capture, spool, upload};
@@ -215,12 +216,15 @@ impl Check<'_> {
         });
         let cameras: Vec<_> = cameras.collect();
         self.the_first_must_be_alone(&cameras, &root.key("camera"));
+        let privacy = self.privacy(&tables.privacy, &shared.place);
         let (control_socket, trigger_socket) = self.sockets(&tables.control);
         let in_hand = self.in_hand(tables.memory.in_hand.0, &cameras);
         Some(Config {
             identity,
             site: device.site,
             tenant: device.tenant,
+            place: shared.place,
+            privacy,
             labels: device.labels,
             cameras,
             spool: spool::Settings { path: spool, max_bytes: tables.spool.max_bytes.0 },
@@ -254,6 +258,50 @@ impl Check<'_> {
             Place::default().zone
         });
         Arc::new(Place { location, zone })
+    }
+
+    fn privacy(&mut self, table: &raw::Privacy, place: &Place) -> PrivacySettings {
+        let hours = self.hours(&table.hours, place, &Path::default().key("privacy").key("hours"));
+        PrivacySettings {
+            hours,
+            capture_without_clock: table.without_clock == raw::WithoutClock::Capture,
+        }
+    }
+
+    /// Hours, as people write them; `None` where none are given.
+    pub(super) fn hours(&mut self, texts: &[String], place: &Place, key: &Path) -> Option<Hours> {
+        if texts.is_empty() {
+            return None;
+        }
+        let read = Hours::read(texts.iter().map(String::as_str));
+        self.by_the_clock(read, texts, Hours::needs_sun, place, key)
+    }
+
+    /// Holds what was read of `texts` against what is known of the device's place.
+    pub(super) fn by_the_clock<T>(
+        &mut self,
+        read: Result<T, (usize, String)>,
+        texts: &[String],
+        needs_sun: impl Fn(&T) -> bool,
+        place: &Place,
+        key: &Path,
+    ) -> Option<T> {
+        match read {
+            Ok(read) if needs_sun(&read) && place.location.is_none() => {
+                let what = "sunrise and sunset are not known here";
+                let help =
+                    "add `location = { latitude = 52.5163, longitude = 13.3777 }` to `[device]`";
+                self.error(key, what, help);
+                None
+            }
+            Ok(read) => Some(read),
+            Err((n, why)) => {
+                let what =
+                    format!("`{}` is not understood", texts.get(n).map_or("", String::as_str));
+                self.error(&key.index(n), what, &why);
+                None
+            }
+        }
     }
 
     /// The control socket and the trigger socket.

@@ -105,12 +105,24 @@ pub enum Op {
     UploadPause,
     /// Upload again.
     UploadResume,
+    /// Close all cameras until told otherwise, over restarts, or open them again.
+    Privacy {
+        /// Close them.
+        on: bool,
+    },
 }
 
 impl Op {
     /// The names of all operations.
-    pub const NAMES: [&'static str; 5] =
-        ["snapshot", "status", "upload.pause", "upload.resume", "trigger"];
+    pub const NAMES: [&'static str; 7] = [
+        "snapshot",
+        "status",
+        "upload.pause",
+        "upload.resume",
+        "trigger",
+        "privacy.on",
+        "privacy.off",
+    ];
 
     /// Its name in `op`.
     #[must_use]
@@ -121,6 +133,8 @@ impl Op {
             Self::Status => "status",
             Self::UploadPause => "upload.pause",
             Self::UploadResume => "upload.resume",
+            Self::Privacy { on: true } => "privacy.on",
+            Self::Privacy { on: false } => "privacy.off",
         }
     }
 
@@ -130,7 +144,7 @@ impl Op {
         match self {
             Self::Snapshot { count, .. } => *count,
             Self::Trigger { .. } => 1,
-            Self::Status | Self::UploadPause | Self::UploadResume => 0,
+            Self::Status | Self::UploadPause | Self::UploadResume | Self::Privacy { .. } => 0,
         }
     }
 }

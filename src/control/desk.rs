@@ -337,7 +337,7 @@ fn row_effect(op: &Op) -> Option<RowEffect> {
     match op {
         Op::UploadPause => Some(RowEffect::PauseUploads(true)),
         Op::UploadResume => Some(RowEffect::PauseUploads(false)),
-        Op::Status | Op::Snapshot { .. } | Op::Trigger { .. } => None,
+        Op::Status | Op::Snapshot { .. } | Op::Trigger { .. } | Op::Privacy { .. } => None,
     }
 }
 

@@ -30,6 +30,11 @@ pub enum Request {
         /// Name of the camera.
         camera: String,
     },
+    /// All cameras are to be closed, or opened again.
+    Privacy {
+        /// Closed.
+        on: bool,
+    },
     /// One picture of a camera, to be kept, because a detector or sensor on the device says so.
     Trigger {
         /// Name of the camera; may be left out where there is only one.
@@ -56,11 +61,13 @@ pub enum Op {
     Snap,
     /// [`Request::Trigger`].
     Trigger,
+    /// [`Request::Privacy`].
+    Privacy,
 }
 
 impl Op {
     /// All operations.
-    pub const ALL: [Self; 3] = [Self::Status, Self::Snap, Self::Trigger];
+    pub const ALL: [Self; 4] = [Self::Status, Self::Snap, Self::Trigger, Self::Privacy];
 
     /// As in the request.
     #[must_use]
@@ -69,6 +76,7 @@ impl Op {
             Self::Status => "status",
             Self::Snap => "snap",
             Self::Trigger => "trigger",
+            Self::Privacy => "privacy",
         }
     }
 
@@ -77,6 +85,7 @@ impl Op {
         match self {
             Self::Status => r#"{"op":"status"}"#,
             Self::Snap => r#"{"op":"snap","camera":"NAME"}"#,
+            Self::Privacy => r#"{"op":"privacy","on":true}"#,
             Self::Trigger => {
                 r#"{"op":"trigger","camera":"NAME","label":"person","boxes":[[0.1,0.2,0.3,0.4]],"meta":{"key":"value"}}"#
             }
@@ -91,6 +100,7 @@ impl Request {
         match self {
             Self::Status {} => Op::Status,
             Self::Snap { .. } => Op::Snap,
+            Self::Privacy { .. } => Op::Privacy,
             Self::Trigger { .. } => Op::Trigger,
         }
     }
@@ -101,6 +111,7 @@ impl From<Request> for Job {
         match request {
             Request::Status {} => Self::Status,
             Request::Snap { camera } => Self::Snap { camera },
+            Request::Privacy { on } => Self::Privacy { on },
             Request::Trigger { camera, label, boxes, meta } => Self::Take(Take {
                 camera,
                 command: None,

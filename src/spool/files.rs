@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lock                              held by the one agent; its content is the holder's pid
+//! private                           there while somebody wants no camera to be open
 //! spool.json                        format, uuid, ledger generation, lowest sequence number to go on with
 //! images/{seq>>10:08x}/{seq:016x}   object bytes and trailer; never renamed, quarantined ones stay
 //! boots/{boot id}                   boot records
@@ -98,6 +99,33 @@ impl Layout {
 
     pub(super) fn identity(&self) -> PathBuf {
         self.root.join("spool.json")
+    }
+
+    /// There while somebody wants no camera to be open.
+    fn private(&self) -> PathBuf {
+        self.root.join("private")
+    }
+
+    /// Does somebody want no camera to be open? Also where that cannot be told.
+    pub(super) fn is_private(&self) -> bool {
+        self.private().symlink_metadata().err().is_none_or(|e| e.kind() != ErrorKind::NotFound)
+    }
+
+    /// Remembers, durably, that no camera is to be open, or forgets it.
+    pub(super) fn set_private(&self, private: bool) -> io::Result<()> {
+        if private {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(self.private())?;
+        } else if let Err(e) = fs::remove_file(self.private())
+            && e.kind() != ErrorKind::NotFound
+        {
+            return Err(e);
+        }
+        sync_dir(&self.root)
     }
 
     pub(super) fn images(&self) -> PathBuf {

@@ -86,6 +86,7 @@ impl Images {
             .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
         let ledger = found.db.ledger()?;
         let mut opened = Opened {
+            private: cx.layout.is_private(),
             next_seq: found.high + 1,
             adopted: found.adopted,
             torn: found.torn,
@@ -226,6 +227,11 @@ impl Images {
             self.release();
         }
         Ok(())
+    }
+
+    /// Whether somebody wants no camera to be open.
+    pub(super) fn set_private(&mut self, private: bool) -> io::Result<()> {
+        self.cx.layout.set_private(private)
     }
 
     /// One consistent reading; `None` while the index is down.

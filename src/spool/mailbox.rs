@@ -47,6 +47,7 @@ pub(super) enum Call {
     Snapshot(oneshot::Sender<Option<Snapshot>>),
     SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),
     GiveUpWaiting(oneshot::Sender<std::io::Result<()>>),
+    SetPrivate(bool, oneshot::Sender<std::io::Result<()>>),
     /// Answered when every picture handed over before it has its answer.
     Flush(oneshot::Sender<()>),
 }

@@ -140,6 +140,7 @@ impl Worker {
                 reply.send(images.set_offset(offset_ns, &source)).ok();
             }
             Call::GiveUpWaiting(reply) => drop(reply.send(images.give_up_waiting())),
+            Call::SetPrivate(private, reply) => drop(reply.send(images.set_private(private))),
             // Answered together, above.
             Call::Claim(..) | Call::Finish(..) | Call::Conclude(..) | Call::Flush(_) => {}
         }

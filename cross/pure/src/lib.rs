@@ -8,8 +8,10 @@
 pub mod backoff;
 pub mod clock;
 pub mod contract;
+pub mod duty;
 pub mod firstpass;
 pub mod frame;
+pub mod place;
 
 /// The index and the files stay out.
 pub mod spool {

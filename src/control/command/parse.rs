@@ -96,6 +96,8 @@ pub(super) fn payload(bytes: &[u8], id: &str) -> Result<(Op, Life), Rejection> {
         "status" => none(bytes, "status", Op::Status)?,
         "upload.pause" => none(bytes, "upload.pause", Op::UploadPause)?,
         "upload.resume" => none(bytes, "upload.resume", Op::UploadResume)?,
+        "privacy.on" => none(bytes, "privacy.on", Op::Privacy { on: true })?,
+        "privacy.off" => none(bytes, "privacy.off", Op::Privacy { on: false })?,
         other => {
             let text = format!("op is {}; there are {}", quote(other), Op::NAMES.join(", "));
             return Err(Rejection::new(Code::UnknownOp, text));

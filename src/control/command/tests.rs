@@ -223,8 +223,14 @@ fn right() -> impl Strategy<Value = Value> {
             json!({"op": "trigger", "args": {
                 "camera": camera, "label": label, "boxes": boxes, "meta": meta}})
         }),
-        proptest::sample::select(vec!["status", "upload.pause", "upload.resume"])
-            .prop_map(|op| json!({"op": op, "args": {}})),
+        proptest::sample::select(vec![
+            "status",
+            "upload.pause",
+            "upload.resume",
+            "privacy.on",
+            "privacy.off"
+        ])
+        .prop_map(|op| json!({"op": op, "args": {}})),
     ]
     .prop_map(|mut payload| {
         payload["id"] = "a-1".into();
