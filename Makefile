@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo chain test check doc bench soak rtsp deb deb-check deb-repro device minimal-debian \
-  arm packages tarballs device-arm64
+  arm packages tarballs device-arm64 fuzz jpeg counts
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -41,6 +41,16 @@ bench: ## the figures of docs/benchmarks.md, each beside its peer in the same ru
 soak: ## ten minutes of 1080p uploads; prints memory and its slope
 	@tools/setup bench
 	@benches/soak/run
+
+counts: ## instructions of the first pass against those recorded; COUNTS="--record", COUNTS="--arm64"
+	@benches/counts/run $(COUNTS)
+
+fuzz: ## a minute of fuzzing of each target; FUZZ="jpeg_dc --for 1h" is one of them
+	@if [ -n '$(FUZZ)' ]; then fuzz/run $(FUZZ); else \
+	  for target in $$(fuzz/run --list); do fuzz/run $$target --for 60s || exit 1; done; fi
+
+jpeg: ## hundreds of JPEGs of many encoders, made and read: the table of docs/jpeg.md
+	@tests/jpeg/run
 
 rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1" is a try
 	@tools/setup rtsp

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use vedette::clock::BootTime;
+use vedette::firstpass::jpeg_dc::DcReader;
 use vedette::firstpass::{FirstPass, MotionSettings};
 use vedette::frame::{Frame, Geometry, PixelFormat, Stamp};
 
@@ -56,6 +57,23 @@ fn a_hundred_jpeg_frames_without_motion_allocate_nothing() {
     let jpeg = include_bytes!("fixtures/jpeg/restart-blocks-422.jpg").to_vec();
     let geometry = Geometry { format: PixelFormat::Mjpeg, width: 0, height: 0, stride: 0 };
     assert_eq!(allocations(geometry, &[jpeg]), 0);
+}
+
+/// Encoders that compute their Huffman tables for each frame: more pairs of tables than are kept.
+#[test]
+fn jpegs_with_ever_other_tables_allocate_nothing() {
+    let frames = [
+        include_bytes!("fixtures/jpeg/ffmpeg-420.jpg").as_slice(),
+        include_bytes!("fixtures/jpeg/restart-rows-420-optimised.jpg"),
+        include_bytes!("fixtures/jpeg/restart-blocks-422.jpg"),
+        include_bytes!("fixtures/jpeg/non-interleaved-420.jpg"),
+    ];
+    let mut reader = DcReader::new();
+    let mut read_all = || frames.iter().for_each(|jpeg| reader.read(jpeg).unwrap());
+    read_all();
+    let before = ALLOCATIONS.with(Cell::get);
+    read_all();
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
 }
 
 #[test]

@@ -5,6 +5,14 @@
 //! else, and notes how many bits each luma block took: a map of detail for free. The grey levels are
 //! those of libjpeg-turbo's 1/8 scaling, bit for bit, at well under its cost.
 //!
+//! Read are baseline and extended sequential Huffman coding, one component or three with luma sampled the
+//! finest, in one scan or several; docs/jpeg.md has the list, and the encoders it was tried with.
+//!
+//! **Two fields** (interlaced capture, marked `AVI1` in APP0) are two JPEGs of half the height, one behind
+//! the other. The first is the picture and the second is not looked at: that is what is stored as well,
+//! so that boxes and sizes are those of the stored picture. A sample then stands for 8×16 pixels of the
+//! scene. One field halves the work, and both together would smear what moves: they are 1/50 s apart.
+//!
 //! Called by [`super::FirstPass`] for every analysed frame, on the camera thread, in the driver's buffer.
 //! Invariants: no allocation once the largest frame was met; memory is bounded by the bytes handed in,
 //! whatever the header claims; nothing in the bytes can make it panic. A damaged or cut frame is an
@@ -16,8 +24,8 @@ mod huffman;
 mod scan;
 
 use crate::frame::Luma;
-use header::{EOI, FrameHeader, Markers, SOS, ScanHeader, Tables};
-use huffman::Spec;
+use header::{Colours, EOI, FrameHeader, Markers, SOS, ScanHeader, Tables};
+use huffman::{Built, SlowPair, Spec};
 use scan::{Layout, Plan, Planes, decode};
 
 /// Why a JPEG was not read.
@@ -55,6 +63,7 @@ pub enum JpegError {
 /// When there is no frame header of a kind that [`DcReader`] reads before the first scan.
 pub fn header(jpeg: &[u8]) -> Result<(u32, u32), JpegError> {
     let mut markers = Markers::new(jpeg)?;
+    let mut colours = Colours::default();
     loop {
         let segment = markers.next()?;
         match segment.marker {
@@ -62,9 +71,10 @@ pub fn header(jpeg: &[u8]) -> Result<(u32, u32), JpegError> {
             0xcc => return Err(JpegError::Arithmetic),
             marker if is_frame_header(marker) => {
                 let frame = FrameHeader::parse(&segment)?;
+                colours.check(&frame)?;
                 return Ok((frame.width as u32, frame.height as u32));
             }
-            _ => {}
+            _ => colours.take(&segment),
         }
     }
 }
@@ -117,26 +127,21 @@ impl<T> Default for Cache<T> {
     }
 }
 
-impl<T> Cache<T> {
+impl<T: Built> Cache<T> {
     /// The two chroma components may have tables of their own.
     const MOST: usize = 2;
 
-    fn prepare(
-        &mut self,
-        dc: &Spec,
-        ac: &Spec,
-        build: impl Fn(&Spec, &Spec) -> Result<T, JpegError>,
-    ) -> Result<(), JpegError> {
+    /// Sees to it that `get` finds tables for this pair. The longest unused make room, and lend their
+    /// memory: an encoder that computes its tables anew for each frame costs no allocation either.
+    fn prepare(&mut self, dc: &Spec, ac: &Spec) -> Result<(), JpegError> {
         match self.kept.iter().position(|(d, a, _)| d == dc && a == ac) {
             // The last used goes last, so that a scan's second pair does not push out its first.
             Some(at) if at + 1 < self.kept.len() => self.kept[at..].rotate_left(1),
             Some(_) => {}
             None => {
-                let built = build(dc, ac)?;
-                if self.kept.len() == Self::MOST {
-                    self.kept.remove(0);
-                }
-                self.kept.push((dc.clone(), ac.clone(), built));
+                let codes = SlowPair::new(dc, ac)?;
+                let old = (self.kept.len() == Self::MOST).then(|| self.kept.remove(0).2);
+                self.kept.push((dc.clone(), ac.clone(), T::build(codes, old)));
             }
         }
         Ok(())
@@ -217,6 +222,7 @@ impl DcReader {
         scan: &ScanHeader,
         tables: &Tables,
     ) -> Result<(), JpegError> {
+        tables.colours.check(frame)?;
         let layout = Layout::new(frame, scan)?;
         let data = without_zero_tail(jpeg.get(start..).unwrap_or_default());
         // A block takes at least one bit for its DC and one for its end, so that a header alone cannot
@@ -234,8 +240,8 @@ impl DcReader {
         for c in scan.components() {
             let (dc, ac) = (&tables.dc[c.dc], &tables.ac[c.ac]);
             match c.index {
-                0 => self.lumas.prepare(dc, ac, huffman::Luma::new)?,
-                _ => self.skips.prepare(dc, ac, huffman::Skip::new)?,
+                0 => self.lumas.prepare(dc, ac)?,
+                _ => self.skips.prepare(dc, ac)?,
             }
         }
         let plan = Plan::new(frame, scan, tables, &self.lumas, &self.skips)?;
@@ -248,5 +254,7 @@ impl DcReader {
     }
 }
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

@@ -127,8 +127,11 @@ impl FrameHeader {
             components: [Component::default(); 3],
             count: usize::from(*count),
         };
-        if frame.width == 0 || frame.height == 0 {
-            return Err(JpegError::Corrupt("empty picture"));
+        match (frame.width, frame.height) {
+            (0, _) => return Err(JpegError::Corrupt("empty picture")),
+            // Told by a DNL segment behind the first scan, which libjpeg does not read either.
+            (_, 0) => return Err(JpegError::Unsupported("its height told after the scan")),
+            _ => {}
         }
         if !matches!(frame.count, 1 | 3) {
             return Err(JpegError::Unsupported("neither grey nor three components"));
@@ -149,8 +152,7 @@ impl FrameHeader {
         if (luma.h, luma.v) != (h, v) {
             return Err(JpegError::Unsupported("luma sampled coarser than chroma"));
         }
-        let rgb = self.count == 3 && self.components.map(|c| c.id) == *b"RGB";
-        if rgb { Err(JpegError::Unsupported("RGB components")) } else { Ok(()) }
+        Ok(())
     }
 
     pub(super) fn components(&self) -> &[Component] {
@@ -180,6 +182,40 @@ impl Component {
     }
 }
 
+/// What the application segments say of the colours. libjpeg's rules (`default_decompress_parms`): one
+/// component is grey whatever they say; JFIF means YCbCr; else Adobe's marker decides; else the names of
+/// the components.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Colours {
+    jfif: bool,
+    /// The transform in Adobe's marker: 0 for none.
+    adobe: Option<u8>,
+}
+
+impl Colours {
+    /// Looks at an APP0 or APP14 segment; others say nothing.
+    pub(super) fn take(&mut self, segment: &Segment<'_>) {
+        match (segment.marker, segment.body) {
+            (0xe0, body @ [b'J', b'F', b'I', b'F', 0, ..]) if body.len() >= 14 => self.jfif = true,
+            (0xee, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
+                self.adobe = Some(*transform);
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses a picture whose first component is no luma.
+    pub(super) fn check(self, frame: &FrameHeader) -> Result<(), JpegError> {
+        let named = frame.count == 3 && frame.components.map(|c| c.id) == *b"RGB";
+        let rgb = match (self.jfif, self.adobe) {
+            (true, _) => false,
+            (false, Some(transform)) => frame.count == 3 && transform == 0,
+            (false, None) => named,
+        };
+        if rgb { Err(JpegError::Unsupported("RGB colours")) } else { Ok(()) }
+    }
+}
+
 /// Everything the segments before a scan can set.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
@@ -189,6 +225,7 @@ pub(super) struct Tables {
     pub(super) ac: [Spec; 4],
     /// MCUs between restart markers; 0 for none.
     pub(super) restart: usize,
+    pub(super) colours: Colours,
 }
 
 impl Tables {
@@ -199,10 +236,11 @@ impl Tables {
             dc: [standard::DC_LUMA, standard::DC_CHROMA, Spec::EMPTY, Spec::EMPTY],
             ac: [standard::AC_LUMA, standard::AC_CHROMA, Spec::EMPTY, Spec::EMPTY],
             restart: 0,
+            colours: Colours::default(),
         }
     }
 
-    /// Takes a DQT, DHT, DRI or APP14 segment; others are ignored.
+    /// Takes a DQT, DHT, DRI, APP0 or APP14 segment; others are ignored.
     pub(super) fn take(&mut self, segment: &Segment<'_>) -> Result<(), JpegError> {
         match segment.marker {
             0xdb => self.take_quant(segment.body),
@@ -213,14 +251,10 @@ impl Tables {
                 self.restart = usize::from(u16::from_be_bytes([hi, lo]));
                 Ok(())
             }
-            // Adobe's marker with transform 0 says that three components are RGB.
-            0xee => match segment.body {
-                [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, 0, ..] => {
-                    Err(JpegError::Unsupported("RGB or CMYK colours"))
-                }
-                _ => Ok(()),
-            },
-            _ => Ok(()),
+            _ => {
+                self.colours.take(segment);
+                Ok(())
+            }
         }
     }
 

@@ -139,14 +139,23 @@ pub(super) struct Luma {
     slow: SlowPair,
 }
 
+/// Look-up tables made of a pair of code tables.
+pub(super) trait Built {
+    /// Fills the tables; those of `old` are overwritten rather than allocated anew.
+    fn build(codes: SlowPair, old: Option<Self>) -> Self
+    where
+        Self: Sized;
+}
+
+/// The codes of DC and AC, for what does not fit into a look.
 #[derive(Clone, Debug)]
-struct SlowPair {
+pub(super) struct SlowPair {
     dc: Codes,
     ac: Codes,
 }
 
 impl SlowPair {
-    fn new(dc: &Spec, ac: &Spec) -> Result<Self, JpegError> {
+    pub(super) fn new(dc: &Spec, ac: &Spec) -> Result<Self, JpegError> {
         let total = dc.counts.iter().map(|&n| usize::from(n)).sum::<usize>();
         if dc.symbols.iter().take(total).any(|&s| s > 15) {
             return Err(JpegError::Corrupt("DC symbol"));
@@ -173,12 +182,10 @@ impl SlowPair {
         }
     }
 
-    fn ac_looks(&self) -> Box<[Look; SIZE]> {
-        let mut looks = Box::new([0; SIZE]);
-        for (index, look) in (0..).zip(looks.iter_mut()) {
+    fn fill_ac(&self, looks: &mut [Look; SIZE]) {
+        for (index, look) in (0..).zip(looks) {
             *look = self.within(index);
         }
-        looks
     }
 
     #[cold]
@@ -218,18 +225,21 @@ fn extend(extra: u32, size: u32) -> i32 {
     if value < 1 << (size - 1) { value - (1 << size) + 1 } else { value }
 }
 
-impl Skip {
-    pub(super) fn new(dc: &Spec, ac: &Spec) -> Result<Self, JpegError> {
-        let slow = SlowPair::new(dc, ac)?;
-        let mut first = Box::new([SLOW; SIZE]);
+impl Built for Skip {
+    fn build(slow: SlowPair, old: Option<Self>) -> Self {
+        let (mut first, mut ac) = match old {
+            Some(old) => (old.first, old.ac),
+            None => (Box::new([0; SIZE]), Box::new([0; SIZE])),
+        };
         for (index, look) in (0..).zip(first.iter_mut()) {
-            if let Some((bits, step, _)) = slow.first(index) {
-                *look = pack(bits, step);
-            }
+            *look = slow.first(index).map_or(SLOW, |(bits, step, _)| pack(bits, step));
         }
-        Ok(Self { first, ac: slow.ac_looks(), slow })
+        slow.fill_ac(&mut ac);
+        Self { first, ac, slow }
     }
+}
 
+impl Skip {
     /// Steps over one block.
     #[inline]
     pub(super) fn block(&self, bits: &mut Bits<'_>) -> Result<(), JpegError> {
@@ -247,18 +257,23 @@ impl Skip {
     }
 }
 
-impl Luma {
-    pub(super) fn new(dc: &Spec, ac: &Spec) -> Result<Self, JpegError> {
-        let slow = SlowPair::new(dc, ac)?;
-        let mut first = Box::new([u32::from(SLOW); SIZE]);
+impl Built for Luma {
+    fn build(slow: SlowPair, old: Option<Self>) -> Self {
+        let (mut first, mut ac) = match old {
+            Some(old) => (old.first, old.ac),
+            None => (Box::new([0; SIZE]), Box::new([0; SIZE])),
+        };
         for (index, look) in (0..).zip(first.iter_mut()) {
-            if let Some((bits, step, diff)) = slow.first(index) {
-                *look = u32::from(pack(bits, step)) | u32::from(diff as u16) << 16;
-            }
+            *look = slow.first(index).map_or(u32::from(SLOW), |(bits, step, diff)| {
+                u32::from(pack(bits, step)) | u32::from(diff as u16) << 16
+            });
         }
-        Ok(Self { first, ac: slow.ac_looks(), slow })
+        slow.fill_ac(&mut ac);
+        Self { first, ac, slow }
     }
+}
 
+impl Luma {
     /// Steps over one block and gives its DC difference.
     #[inline]
     pub(super) fn block(&self, bits: &mut Bits<'_>) -> Result<i32, JpegError> {

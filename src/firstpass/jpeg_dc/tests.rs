@@ -205,6 +205,100 @@ fn a_change_of_tables_between_frames_is_followed() {
     }
 }
 
+/// The picture with other application segments, and its components renamed.
+fn with_colours(whole: &[u8], apps: &[&[u8]], ids: &[u8]) -> Vec<u8> {
+    let mut out = without_segment(whole, 0xe0);
+    let sof = out.windows(2).position(|w| w == [0xff, 0xc0]).unwrap() + 10;
+    let sos = out.windows(2).position(|w| w == [0xff, SOS]).unwrap() + 5;
+    for (i, &id) in ids.iter().enumerate() {
+        (out[sof + 3 * i], out[sos + 2 * i]) = (id, id);
+    }
+    out.splice(2..2, apps.concat());
+    out
+}
+
+#[test]
+fn colours_are_told_as_libjpeg_tells_them() {
+    const JFIF: &[u8] = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
+    const SHORT_JFIF: &[u8] = b"\xff\xe0\0\x07JFIF\0";
+    const ADOBE_RGB: &[u8] = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
+    const ADOBE_YCC: &[u8] = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01";
+    let grey = jpeg(40, 24, 30, Subsamp::Gray, 80);
+    let colour = jpeg(40, 24, 30, Subsamp::Sub2x2, 80);
+    let read_as_luma = [
+        with_colours(&grey, &[ADOBE_RGB], b"R"),
+        with_colours(&colour, &[], &[1, 2, 3]),
+        with_colours(&colour, &[], &[0, 1, 2]),
+        with_colours(&colour, &[JFIF], b"RGB"),
+        with_colours(&colour, &[JFIF, ADOBE_RGB], &[1, 2, 3]),
+        with_colours(&colour, &[ADOBE_RGB, JFIF], &[1, 2, 3]),
+        with_colours(&colour, &[ADOBE_YCC], b"RGB"),
+    ];
+    for (i, jpeg) in read_as_luma.iter().enumerate() {
+        let reader = read(jpeg).unwrap_or_else(|e| panic!("{i}: {e}"));
+        assert_eq!(*reader.luma(), oracle(jpeg), "{i}");
+        assert_eq!(header(jpeg), Ok((40, 24)), "{i}");
+    }
+    for (apps, ids) in [(&[][..], b"RGB"), (&[SHORT_JFIF], b"RGB"), (&[ADOBE_RGB], b"\x01\x02\x03")]
+    {
+        let jpeg = with_colours(&colour, apps, ids);
+        assert_eq!(read(&jpeg).unwrap_err(), JpegError::Unsupported("RGB colours"));
+        assert_eq!(header(&jpeg), Err(JpegError::Unsupported("RGB colours")));
+    }
+}
+
+#[test]
+fn of_two_fields_the_first_is_the_picture() {
+    let field = |polarity, noise| {
+        let bare = without_segment(&jpeg(72, 30, noise, Subsamp::Sub2x1, 80), 0xc4);
+        with_colours(&bare, &[&[0xff, 0xe0, 0, 8, b'A', b'V', b'I', b'1', polarity, 0]], &[1, 2, 3])
+    };
+    let (first, second) = (field(1, 3), field(2, 90));
+    let pair = [&first[..], &[0; 5], &second[..]].concat();
+    let reader = read(&pair).unwrap();
+    assert_eq!((reader.size(), header(&pair)), ((72, 30), Ok((72, 30))));
+    assert_eq!(*reader.luma(), oracle(&first));
+    assert_ne!(*reader.luma(), oracle(&second));
+    // Not a byte of the second is asked for.
+    assert!(read(&pair[..first.len()]).is_ok());
+    assert_eq!(read(&pair[..first.len() - 9]).unwrap_err(), JpegError::Truncated);
+}
+
+#[test]
+fn a_height_that_is_told_later_is_refused_by_name() {
+    let mut later = jpeg(16, 16, 0, Subsamp::Gray, 80);
+    let sof = later.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    later[sof + 5..sof + 7].copy_from_slice(&[0, 0]);
+    assert!(matches!(read(&later), Err(JpegError::Unsupported(_))));
+}
+
+#[test]
+fn tables_of_every_frame_anew_take_the_memory_of_the_last() {
+    let frames = [5, 40, 90].map(|noise| {
+        let pixels = picture(80, 48, noise, 3);
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_optimize(true).unwrap();
+        let (pitch, format) = (240, PixelFormat::RGB);
+        let image = Image { pixels: &pixels[..], width: 80, pitch, height: 48, format };
+        compressor.compress_to_vec(image).unwrap()
+    });
+    let mut reader = DcReader::new();
+    let mut read_all = || {
+        for jpeg in &frames {
+            reader.read(jpeg).unwrap();
+            assert_eq!(*reader.luma(), oracle(jpeg));
+        }
+        let mut places: Vec<_> = reader.lumas.kept.iter().map(|(_, _, t)| t.ac.as_ptr()).collect();
+        places.extend(reader.skips.kept.iter().map(|(_, _, t)| t.ac.as_ptr()));
+        places.sort();
+        places
+    };
+    let places = read_all();
+    assert_eq!(places.len(), 4);
+    assert_eq!(read_all(), places);
+    assert_eq!(read_all(), places);
+}
+
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = FIXTURES.iter().map(|f| f.to_vec()).collect();
     seeds.extend(SUBSAMPLINGS.map(|s| jpeg(45, 37, 40, s, 75)));

@@ -1,0 +1,1 @@
+../../../../src/still/passthrough.rs
