@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench soak rtsp deb deb-check deb-repro device minimal-debian \
+.PHONY: help demo chain test check doc bench accuracy soak rtsp deb deb-check deb-repro device minimal-debian \
   arm packages tarballs device-arm64 fuzz jpeg counts
 
 help: ## what can be made
@@ -37,6 +37,10 @@ bench: ## the figures of docs/benchmarks.md, each beside its peer in the same ru
 	@echo; echo '## Upload beside s5cmd'; benches/put/run
 	@echo; echo '## Spool'; echo; benches/spool/run
 	@echo; echo '## Binary and start'; benches/start/run
+
+accuracy: ## docs/accuracy.md's tables and curves: clips with ground truth, beside motion and OpenCV; half an hour and more
+	@tools/setup accuracy
+	@benches/accuracy/run $(ACCURACY)
 
 soak: ## ten minutes of 1080p uploads; prints memory and its slope
 	@tools/setup bench

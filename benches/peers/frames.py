@@ -27,11 +27,12 @@ def jpegs(path, limit):
 
 class Camera:
     """Serves `multipart/x-mixed-replace` at `fps`, one client after the other (motion looks first and
-    then comes again to stay), until one of them took every frame once. `sent` counts for all clients.
+    then comes again to stay), until one of them took every frame once. `sent` counts for all clients;
+    `began` is the wall clock at the newest client's first frame.
     """
 
     def __init__(self, frames, fps):
-        self.frames, self.fps, self.sent, self.fault = frames, fps, 0, None
+        self.frames, self.fps, self.sent, self.fault, self.began = frames, fps, 0, None, 0.0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.done = threading.Event()
@@ -60,7 +61,7 @@ class Camera:
             b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
             b"Content-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
         )
-        start = time.monotonic()
+        start, self.began = time.monotonic(), time.time()
         for number, frame in enumerate(self.frames):
             time.sleep(max(0.0, start + number / self.fps - time.monotonic()))
             head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
