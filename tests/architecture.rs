@@ -274,7 +274,7 @@ fn modules_know_only_whom_they_may() {
 
 #[test]
 fn every_module_named_by_a_rule_is_spelt_as_in_the_design() {
-    let all = "account agent alarm backoff camera capture cli clock config contract control diagnose doctor \
+    let all = "account agent alarm backoff camera capture cli clock config contract control diagnose doctor duty \
         firstpass frame grant health identity log main mqtt page spool status still sys tls upload *";
     let known: BTreeSet<_> = all.split_whitespace().collect();
     for rule in RULES {
