@@ -96,7 +96,6 @@ pub fn key_template(bytes: &[u8]) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
