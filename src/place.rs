@@ -36,14 +36,15 @@ pub struct Location {
 }
 
 impl Place {
-    /// The time zone of this IANA name (`Europe/Berlin`); without one the system's, which is UTC where
-    /// the system has none. The data come from the system, else from the program itself.
+    /// The time zone of this IANA name (`Europe/Berlin`), by the system's data; or of this POSIX rule
+    /// (`CET-1CEST,M3.5.0,M10.5.0/3`), which needs none. Without either the system's, which is UTC where the
+    /// system has none.
     ///
     /// # Errors
-    /// There is no such zone.
+    /// It is neither, or the system does not know the name.
     pub fn zone(name: Option<&str>) -> Result<TimeZone, jiff::Error> {
         match name {
-            Some(name) => TimeZone::get(name),
+            Some(name) => TimeZone::get(name).or_else(|e| TimeZone::posix(name).map_err(|_| e)),
             None => Ok(TimeZone::try_system().unwrap_or(TimeZone::UTC)),
         }
     }
@@ -61,6 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_rule_needs_no_data_of_the_system() {
+        let rule = Place::zone(Some("CET-1CEST,M3.5.0,M10.5.0/3")).unwrap();
+        let place = Place { zone: rule, ..Place::default() };
+        let at: Timestamp = "2026-07-10T11:00:00Z".parse().unwrap();
+        let face = place.civil(WallTime(at.as_millisecond())).unwrap();
+        assert_eq!(face.time().to_string(), "13:00:00");
+    }
+
+    #[test]
     fn summer_and_winter_show_on_the_clock_face() {
         let place = Place { zone: Place::zone(Some("Europe/Berlin")).unwrap(), ..Place::default() };
         let face = |wall: &str| {
@@ -74,6 +84,7 @@ mod tests {
     #[test]
     fn a_zone_that_is_none_is_an_error() {
         assert!(Place::zone(Some("Europe/Atlantis")).is_err());
+        assert!(Place::zone(Some("")).is_err());
         assert!(Place::zone(None).is_ok());
     }
 }

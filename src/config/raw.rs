@@ -71,8 +71,8 @@ pub(crate) struct Device {
     /// Where it stands on Earth: in every picture's Exif, and where schedules take sunrise from. Default: not
     /// told.
     pub(crate) location: Option<Location>,
-    /// Its time zone, a name such as `Europe/Berlin`: what burnt-in times and schedules go by. Default: the
-    /// system's. Keys and metadata are in UTC whatever this says.
+    /// Its time zone, a name such as `Europe/Berlin` or a POSIX rule: what hours go by. Default: the system's. Keys
+    /// and metadata are in UTC whatever this says.
     pub(crate) time_zone: Option<String>,
     /// Labels that every picture carries in its metadata; `{label:NAME}` in the key template.
     #[schemars(extend(

@@ -253,7 +253,8 @@ impl Check<'_> {
                 "there is no time zone `{}`",
                 device.time_zone.as_deref().unwrap_or_default()
             );
-            let help = "write a name of the IANA list, such as `Europe/Berlin` or `UTC`";
+            let help = "write a name of the IANA list, such as `Europe/Berlin` or `UTC`; where this system has no list \
+                        (the package tzdata), a rule: `CET-1CEST,M3.5.0,M10.5.0/3`";
             self.error(&table.key("time_zone"), what, help);
             Place::default().zone
         });
