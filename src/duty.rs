@@ -1,25 +1,21 @@
-//! Duty: when a camera does what. Hours in which something holds, and moments at which a picture is due.
+//! Duty: when a camera does what. Hours in which something holds.
 //!
-//! Written by people as they would say it, read by `config`, asked by the camera thread and by privacy mode:
+//! Written by people as they would say it, read by `config`, asked by privacy mode:
 //!
 //! ```text
-//!  hours     "mon-fri 07:00 to 19:00"   "sat,sun"   "sunset-30m to sunrise+30m"      days? from to until
-//!  moments   "mon-fri 08:00"   "sunrise+10m"                                           days? mark
-//!            "*/15 8-18 * * mon-fri"                                                   cron: five fields
+//!  "mon-fri 07:00 to 19:00"   "sat,sun"   "sunset-30m to sunrise+30m"      days? from to until
 //! ```
 //!
 //! - All of it goes by the clock face at the device's [`Place`]; sun marks need its coordinates.
 //! - Hours that end before they begin, or when they begin, end on the next day; their days are those on which
 //!   they begin.
 //! - A time that summer time skips is taken as much later (`02:30` is 03:30 on that day), one that comes twice
-//!   counts the first time. Cron's fields are compared with the clock face: what is skipped does not come, and a
-//!   minute that comes twice counts once, unless its hour is `*`.
+//!   counts the first time.
 //! - Where the sun does not set, the day lasts from midnight to midnight; where it does not rise, it has no
 //!   length, at noon.
 //!
 //! Pure: the caller says what time it is, and only a caller that trusts its clock may ask.
 
-mod cron;
 mod parse;
 mod sun;
 #[cfg(test)]
@@ -30,11 +26,6 @@ use jiff::civil::{Date, Weekday};
 
 use crate::clock::WallTime;
 use crate::place::Place;
-
-pub use cron::Cron;
-
-/// So far back a moment counts that fell where nobody looked: the camera was lost, or the device slept.
-const LATE: i64 = 3_600_000;
 
 /// Hours in which something holds: in any of its spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,16 +46,6 @@ struct Span {
     days: Days,
     from: Mark,
     until: Mark,
-}
-
-/// Moments at which a picture is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moments(Vec<Moment>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Moment {
-    On(Days, Mark),
-    Cron(Cron),
 }
 
 /// Days of the week, one bit each from Monday on.
@@ -161,58 +142,6 @@ impl Hours {
         let spans =
             texts.into_iter().enumerate().map(|(n, text)| parse::span(text).map_err(|e| (n, e)));
         spans.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Moments {
-    /// Did a moment come after `last`, and by `now`? What came more than an hour before `now` does not count, and
-    /// nothing does while the clock goes back.
-    #[must_use]
-    pub fn came(&self, last: WallTime, now: WallTime, place: &Place) -> bool {
-        let last = last.0.max(now.0.saturating_sub(LATE));
-        last < now.0 && self.0.iter().any(|moment| moment.came(last, now.0, place))
-    }
-
-    /// Does any of it go by the sun?
-    #[must_use]
-    pub fn needs_sun(&self) -> bool {
-        self.0.iter().any(|moment| matches!(moment, Moment::On(_, mark) if mark.is_sun()))
-    }
-
-    /// How many come in a week, of the week that begins at `from`; for what a configuration costs.
-    #[must_use]
-    pub fn in_a_week(&self, from: WallTime, place: &Place) -> u32 {
-        let minutes = 0..7 * 24 * 60;
-        let at = |minute: i64| WallTime(from.0.saturating_add(minute * 60_000));
-        minutes.map(|m| u32::from(self.came(at(m), at(m + 1), place))).sum()
-    }
-
-    /// Reads moments, one text each.
-    ///
-    /// # Errors
-    /// As [`Hours::read`].
-    pub fn read<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, (usize, String)> {
-        let moments =
-            texts.into_iter().enumerate().map(|(n, text)| parse::moment(text).map_err(|e| (n, e)));
-        moments.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Moment {
-    fn came(&self, last: i64, now: i64, place: &Place) -> bool {
-        match self {
-            Self::Cron(cron) => cron.came(last, now, place),
-            Self::On(days, mark) => {
-                let Some(today) = place.civil(WallTime(now)).map(|now| now.date()) else {
-                    return false;
-                };
-                let near = [today.yesterday().ok(), Some(today), today.tomorrow().ok()];
-                near.into_iter()
-                    .flatten()
-                    .filter(|day| days.has(day.weekday()))
-                    .any(|day| mark.on(day, place).is_some_and(|at| last < at && at <= now))
-            }
-        }
     }
 }
 

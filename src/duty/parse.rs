@@ -1,11 +1,9 @@
-//! Hours and moments from what people write.
+//! Hours from what people write.
 
-use super::{Cron, Days, Mark, Moment, Span};
+use super::{Days, Mark, Span};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const SPAN_HELP: &str = "write `mon-fri 07:00 to 19:00`, `22:00 to 06:00`, `sat,sun`, or with the sun: `sunset-30m to sunrise`";
-const MOMENT_HELP: &str =
-    "write `mon-fri 08:00`, `12:00`, `sunrise+10m`, or cron's five fields: `*/15 8-18 * * mon-fri`";
 /// Nobody means more by "after sunset".
 const MOST_OFFSET: i16 = 12 * 60;
 
@@ -21,21 +19,6 @@ pub(super) fn span(text: &str) -> Result<Span, String> {
             Ok(Span { days: days.unwrap_or(Days::ALL), from: mark(from)?, until: mark(until)? })
         }
         _ => Err(wrong(format!("`{text}` says no hours"))),
-    }
-}
-
-/// `[days] mark`, or cron.
-pub(super) fn moment(text: &str) -> Result<Moment, String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    if words.len() > 2 {
-        return Cron::read(text).map(Moment::Cron).map_err(|what| format!("{what}; {MOMENT_HELP}"));
-    }
-    match leading_days(&words) {
-        (days, [at]) => {
-            let mark = mark(at).map_err(|what| format!("{what}; {MOMENT_HELP}"))?;
-            Ok(Moment::On(days.unwrap_or(Days::ALL), mark))
-        }
-        _ => Err(format!("`{text}` says no time; {MOMENT_HELP}")),
     }
 }
 
