@@ -1,7 +1,6 @@
 //! Where the device stands: its coordinates and its time zone.
 //!
-//! Made by `config`, shared by all cameras' profiles: pictures tell it in their Exif and in burnt-in text,
-//! schedules go by it. Pure, but for [`Place::zone`], which may read the system's time zone data.
+//! Made by `config`; hours go by it. Pure, but for [`Place::zone`], which may read the system's time zone data.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -70,8 +70,7 @@ pub(crate) struct Device {
     pub(crate) tenant: Option<String>,
     /// PEM file with the device's certificate, whose CN is the device id.
     pub(crate) certificate: Option<PathBuf>,
-    /// Where it stands on Earth: in every picture's Exif, and where schedules take sunrise from. Default: not
-    /// told.
+    /// Where it stands on Earth: where hours take sunrise and sunset from. Default: not known.
     pub(crate) location: Option<Location>,
     /// Its time zone, a name such as `Europe/Berlin` or a POSIX rule: what hours go by. Default: the system's. Keys
     /// and metadata are in UTC whatever this says.
