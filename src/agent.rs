@@ -7,7 +7,8 @@
 //! A camera whose driver hangs is never joined. A task or thread that ends before it was told to is a
 //! failure: the agent stops in order and says so, and systemd starts it again. What capture does not
 //! need (the control socket) is an alarm when it is missing, never a failure. Nothing in a turn waits
-//! for a disk, so that the watchdog is fed while a slow card syncs.
+//! for a disk, so that the watchdog is fed while a slow card syncs; but a reload does, and the end of privacy
+//! mode, each within the turn's deadline.
 
 mod alarms;
 mod doors;
@@ -17,6 +18,7 @@ mod pictures;
 mod privacy;
 mod reload;
 mod report;
+mod stills;
 mod stop;
 mod watchdog;
 
@@ -47,7 +49,7 @@ use crate::health::Beat;
 use crate::mqtt;
 use crate::spool::{Moment, Spool};
 use crate::status::{Alarm, ConfigStatus};
-use crate::still::{self, Made, Pick};
+use crate::still::Pick;
 use crate::upload::{self, UploadState};
 
 pub use watchdog::{Verdict, Watchdog};
@@ -202,7 +204,7 @@ impl Agent {
         let beat = Beat::new("agent", TURN_DEADLINE);
         watchdog.core(beat.clone());
         let account = Account::new(config.in_hand);
-        let (picks, still) = start_still(opened.next_seq, &boot, &timekeeper, &spool, &watchdog)?;
+        let (picks, still) = stills::start(opened.next_seq, &boot, &timekeeper, &spool, &watchdog)?;
         let mut agent = Self {
             began: Instant::now(),
             boot,
@@ -425,30 +427,4 @@ fn doors(config: &Config) -> Vec<doors::Door> {
         doors::Door::new("control", config.control_socket.clone(), Access::owner()),
         doors::Door::new("trigger", config.trigger_socket.clone(), triggers),
     ]
-}
-
-fn start_still(
-    next_seq: u64,
-    boot: &BootId,
-    timekeeper: &Timekeeper,
-    spool: &Spool,
-    watchdog: &Watchdog,
-) -> anyhow::Result<(SyncSender<Pick>, JoinHandle<u64>)> {
-    let (picks, rx) = sync_channel(PICKS);
-    let beat = Beat::new("still", STILL_DEADLINE);
-    watchdog.core(beat.clone());
-    let (timekeeper, spool) = (timekeeper.clone(), spool.clone());
-    let thread = still::spawn(
-        rx,
-        next_seq,
-        boot.clone(),
-        Arc::new(move |at| timekeeper.wall_at(at)),
-        Box::new(move |made| match made {
-            Made::Shot(shot) => spool.store(shot),
-            Made::EventEnded(end) => spool.event_ended(*end),
-        }),
-        beat,
-    )
-    .context("still thread")?;
-    Ok((picks, thread))
 }
