@@ -144,8 +144,8 @@ fn candidate(data: &[u8], format: PixelFormat, masks: &[Mask], look: &Look) -> C
             motion: true,
             score: 0.0471,
             boxes: vec![PixelBox { x: 800, y: 400, w: 200, h: 320 }],
-            light_change: false,
             quality: Quality { brightness: 121.0, contrast: 48.0, detail: 22.68 },
+            ..Observation::default()
         }),
         trigger: Trigger::Motion,
         event: None,

@@ -303,12 +303,14 @@ proptest! {
                 prop_assert!(!one || last_take.is_none());
                 last_take = Some(now);
             }
+            let mut begins = false; // to look for the best: what the burst limit counts
             if let Keep::Best(within) = settings.keep {
                 // Nobody is a candidate after the time is up, and it is up once.
                 let late = looking.is_some_and(|t| Duration::from_millis(now - t) >= within);
                 match step.comparison {
                     Some(Comparison::Candidate { .. }) => {
                         prop_assert!(motion && !late && last_take.is_none());
+                        begins = looking.is_none();
                         looking.get_or_insert(now);
                     }
                     Some(Comparison::Over) => {
@@ -318,7 +320,7 @@ proptest! {
                     None => {}
                 }
             }
-            if step.take.is_some() || (looking == Some(now) && step.comparison.is_some()) {
+            if step.take.is_some() || begins {
                 pictures.push(now);
             }
             if let Some(burst) = settings.burst {
