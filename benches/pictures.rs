@@ -153,6 +153,7 @@ fn candidate(data: &[u8], format: PixelFormat, masks: &[Mask], look: &Look) -> C
         order: Order::default(),
         said: None,
         class: Class::Event,
+        marks: Vec::new(),
     }
 }
 
