@@ -127,6 +127,8 @@ pub struct Agent {
     picks: Option<SyncSender<Pick>>,
     still: Option<JoinHandle<u64>>,
     cameras: BTreeMap<String, Camera>,
+    /// Cameras that were closed, and whose drivers hang: they may be open yet.
+    left_behind: Vec<(String, capture::Running)>,
     privacy: privacy::Privacy,
     camera_ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
     /// Manifests on their way to the disk.
@@ -215,6 +217,7 @@ impl Agent {
             picks: Some(picks),
             still: Some(still),
             cameras: BTreeMap::new(),
+            left_behind: Vec::new(),
             privacy: privacy::Privacy::new(opened.private),
             camera_ended: mpsc::channel(64),
             in_work: manifests::InWork::default(),

@@ -1,6 +1,6 @@
 //! Where the device stands: its coordinates and its time zone.
 //!
-//! Made by `config`; hours go by it. Pure, but for [`Place::zone`], which may read the system's time zone data.
+//! Made by `config`; hours go by it, and so do Exif's coordinates and the time burnt into pictures. Pure, but for [`Place::zone`], which may read the system's time zone data.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -82,6 +82,9 @@ pub struct PrivacyStatus {
     pub why: String,
     /// For how many seconds.
     pub since_s: u64,
+    /// Cameras whose drivers hang, so that they may be open nevertheless; mostly none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_open: Vec<String>,
 }
 
 /// Which configuration runs.

@@ -372,6 +372,26 @@ async fn privacy_mode_closes_every_camera_over_restarts_until_it_is_ended() {
 }
 
 #[tokio::test]
+async fn privacy_mode_says_so_where_a_driver_that_hangs_may_hold_its_camera_open() {
+    let place = Place::new();
+    let (open, at_it, let_go) = hanging();
+    let mut agent = Agent::start(place.one(), deps(open)).await.unwrap();
+    tokio::task::spawn_blocking(move || at_it.recv_timeout(PLENTY)).await.unwrap().unwrap();
+    let answer = asked(&mut agent, &place, Request::Privacy { on: true }).await.unwrap_err();
+    assert!(answer.contains("is on, but the driver of yard hangs"), "{answer}");
+    let status = agent.status().await;
+    assert_eq!(status.privacy.unwrap().still_open, ["yard"]);
+    assert!(status.alarms.iter().any(|a| a.name == "privacy" && a.text.contains("yard")));
+
+    drop(let_go);
+    let closed = |s: &Status| s.privacy.as_ref().is_some_and(|p| p.still_open.is_empty());
+    let status = turn_until(&mut agent, "the driver's end", closed).await;
+    assert!(!status.alarms.iter().any(|a| a.text.contains("yard")), "{:?}", status.alarms);
+    asked(&mut agent, &place, Request::Privacy { on: true }).await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn hours_of_privacy_close_cameras_by_the_clock_and_while_nobody_knows_it() {
     let place = Place::new();
     let (opener, open) = counted();

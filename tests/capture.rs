@@ -37,6 +37,8 @@ use vedette::still::{Asker, Look, Pick, Profile};
 const PLENTY: Duration = Duration::from_secs(60);
 const SECOND: u64 = 1_000_000_000;
 const SIZE: (u32, u32) = (32, 16);
+/// Where something bright may be.
+const PLACES: usize = 8;
 const FRAME: u64 = 32 * 16 * 2;
 const REMARK: &str = "`gain` does not take 300; it takes 0 to 255";
 
@@ -45,7 +47,7 @@ const REMARK: &str = "`gain` does not take 300; it takes 0 to 255";
 enum Act {
     /// A frame with this number, a second after the one before.
     Frame(u64),
-    /// The same, with something bright in its middle.
+    /// The same, with something bright that goes to the right from number to number.
     Bright(u64),
     /// No frame; the next one's capture time is so many seconds.
     Clock(u64),
@@ -67,7 +69,7 @@ struct Scripted {
     geometry: Geometry,
     acts: VecDeque<Act>,
     data: Vec<u8>,
-    bright: Vec<u8>,
+    bright: Vec<Vec<u8>>,
     at: Arc<AtomicU64>,
     over: SyncSender<()>,
     gate: Arc<Mutex<Receiver<()>>>,
@@ -102,7 +104,10 @@ impl Camera for Scripted {
         };
         match act {
             Act::Frame(sequence) => Ok(self.frame(sequence, &self.data)),
-            Act::Bright(sequence) => Ok(self.frame(sequence, &self.bright)),
+            Act::Bright(sequence) => {
+                let place = sequence as usize % self.bright.len();
+                Ok(self.frame(sequence, &self.bright[place]))
+            }
             Act::Clock(seconds) => {
                 self.at.store(seconds * SECOND, Ordering::SeqCst);
                 Err(CameraError::Timeout(Duration::ZERO))
@@ -222,9 +227,10 @@ impl Rig {
         let beat = Beat::new("front", Duration::from_secs(20));
         let settings = settings(&plan);
         let data = [100, 128].repeat((width * height) as usize);
-        let bright = bright(width as usize, height as usize);
         let made = |frame: Vec<u8>| if plan.jpeg { jpeg(&frame, plan.size) } else { frame };
-        let (data, bright) = (made(data), made(bright));
+        let places = 0..PLACES;
+        let bright = places.map(|n| made(bright(width as usize, height as usize, n)));
+        let (data, bright) = (made(data), bright.collect::<Vec<_>>());
         let wiring = Wiring {
             boot: BootId("0f3c9a52-1111-2222-3333-444455556666".into()),
             account: account.clone(),
@@ -274,12 +280,12 @@ impl Rig {
     }
 }
 
-/// A grey frame with a bright square in its middle.
-fn bright(width: usize, height: usize) -> Vec<u8> {
+/// A grey frame with a bright square in one of some places from left to right.
+fn bright(width: usize, height: usize, place: usize) -> Vec<u8> {
     let mut data = [100, 128].repeat(width * height);
     let side = height / 3;
     for y in side..2 * side {
-        let start = (y * width + (width - side) / 2) * 2;
+        let start = (y * width + place * (width - side) / PLACES + 1) * 2;
         data[start..start + side * 2].fill(220);
     }
     data

@@ -825,7 +825,7 @@ fn what_is_done_to_pictures_is_read_and_what_cannot_be_done_is_refused() {
     assert_eq!(all.look, expected);
     for (table, said) in [
         ("rotate = 45", "give 0, 90, 180 or 270"),
-        ("rotate = 360", "give at most 270"),
+        ("rotate = 360", "give 0 to 270"),
         ("text = \"{temperature}\"", "`{temperature}` is no field"),
         ("text = \"a\\nb\"", "line end"),
         ("thumbnail = \"640x480\"", "give at most `512x512`"),

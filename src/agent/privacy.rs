@@ -79,13 +79,19 @@ impl Privacy {
         self.on.is_some()
     }
 
-    pub(super) fn status(&self) -> Option<PrivacyStatus> {
+    /// `still_open` names cameras whose drivers hang.
+    pub(super) fn status(&self, still_open: Vec<String>) -> Option<PrivacyStatus> {
         let (why, since) = self.on?;
-        Some(PrivacyStatus { why: why.name().to_owned(), since_s: since.elapsed().as_secs() })
+        let since_s = since.elapsed().as_secs();
+        Some(PrivacyStatus { why: why.name().to_owned(), since_s, still_open })
     }
 
-    pub(super) fn alarm(&self) -> Option<Alarm> {
-        self.on.map(|(why, _)| Alarm::new("privacy", why.text()))
+    pub(super) fn alarm(&self, still_open: &[String]) -> Option<Alarm> {
+        let (why, _) = self.on?;
+        Some(match still_open {
+            [] => Alarm::new("privacy", why.text()),
+            hung => Alarm::new("privacy", format!("{}; but {}", why.text(), held(hung))),
+        })
     }
 
     /// What somebody is told who wants a picture.
@@ -93,6 +99,15 @@ impl Privacy {
         self.on
             .map(|(why, _)| Reason::new("privacy", format!("privacy mode is on: {}", why.text())))
     }
+}
+
+/// What is said where privacy cannot be promised.
+fn held(hung: &[String]) -> String {
+    format!(
+        "the driver of {} hangs and may hold the camera open, its lamp on: nothing of it is read or kept, but \
+         only unplugging it, or a restart of the device, closes it for certain",
+        hung.join(", ")
+    )
 }
 
 /// Should cameras be closed now, and why?
@@ -143,10 +158,14 @@ impl Agent {
         if on {
             self.privacy.asked = true;
             self.mind_privacy().await;
-            let spool = self.spool.clone();
+            let (spool, hung) = (self.spool.clone(), self.still_open());
             self.jobs.spawn(async move {
                 let answer = match spool.set_private(true).await {
-                    Ok(()) => Reply::Done,
+                    Ok(()) if hung.is_empty() => Reply::Done,
+                    Ok(()) => {
+                        let text = format!("privacy mode is on, but {}", held(&hung));
+                        Reply::failed("still-open", text)
+                    }
                     Err(error) => {
                         let text = format!(
                             "no camera is open now, but a restart would forget it, for it cannot be written \

@@ -133,7 +133,7 @@ impl Agent {
         self.deps.alarms.push(Alarm::new("config", text));
     }
 
-    /// Stops them together, so that several that hang take no longer than one.
+    /// Stops them together, so that several that hang take no longer than one; those are left behind.
     pub(super) async fn stop_cameras(&mut self, names: &[String]) {
         let mut ending: Vec<_> =
             names.iter().filter_map(|n| self.cameras.remove_entry(n)).collect();
@@ -149,6 +149,14 @@ impl Agent {
             let hung: Vec<_> = ending.iter().map(|(name, _)| name).collect();
             warn!(?hung, "Drivers of cameras hang; their old threads are left behind.");
         }
+        self.left_behind.retain(|(_, running)| !running.is_finished());
+        self.left_behind.extend(ending.into_iter().map(|(name, camera)| (name, camera.running)));
+    }
+
+    /// Cameras that were closed, but that a hanging driver may still hold open.
+    pub(super) fn still_open(&self) -> Vec<String> {
+        let hung = self.left_behind.iter().filter(|(_, running)| !running.is_finished());
+        hung.map(|(name, _)| name.clone()).collect()
     }
 }
 

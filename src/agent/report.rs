@@ -58,7 +58,7 @@ impl Agent {
             healthy: false,
             alarms: self.alarms(),
             config: self.deps.config.clone(),
-            privacy: self.privacy.status(),
+            privacy: self.privacy.status(self.still_open()),
             clock: self.clock_status(),
             cameras: closed.chain(open).collect(),
             run: self.run_status(),
@@ -73,7 +73,7 @@ impl Agent {
     pub(super) fn alarms(&self) -> Vec<Alarm> {
         let mut alarms = self.deps.alarms.clone();
         let mut raise = |alarm: Alarm| alarms.push(alarm);
-        self.privacy.alarm().into_iter().for_each(&mut raise);
+        self.privacy.alarm(&self.still_open()).into_iter().for_each(&mut raise);
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));

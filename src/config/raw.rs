@@ -70,10 +70,11 @@ pub(crate) struct Device {
     pub(crate) tenant: Option<String>,
     /// PEM file with the device's certificate, whose CN is the device id.
     pub(crate) certificate: Option<PathBuf>,
-    /// Where it stands on Earth: where hours take sunrise and sunset from. Default: not known.
+    /// Where it stands on Earth: into every picture's Exif block, and where hours take sunrise and sunset from.
+    /// Default: not known.
     pub(crate) location: Option<Location>,
-    /// Its time zone, a name such as `Europe/Berlin` or a POSIX rule: what hours go by. Default: the system's. Keys
-    /// and metadata are in UTC whatever this says.
+    /// Its time zone, a name such as `Europe/Berlin` or a POSIX rule: what hours and the time burnt into
+    /// pictures go by. Default: the system's. Keys and metadata are in UTC whatever this says.
     pub(crate) time_zone: Option<String>,
     /// Labels that every picture carries in its metadata; `{label:NAME}` in the key template.
     #[schemars(extend(
