@@ -3,7 +3,7 @@
 use vedette::firstpass::trigger::{BurstLimit, Keep, PreEvent};
 use vedette::still::Candidate;
 
-use super::events::{bright, moving};
+use super::events::moving;
 use super::*;
 
 /// Five seconds of a frame a second, and of the event its first picture.
