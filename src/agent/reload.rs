@@ -158,6 +158,7 @@ mod tests {
 
     use super::*;
     use crate::camera::V4l2Settings;
+    use crate::capture::ClockSettings;
     use crate::still::Profile;
 
     fn camera(name: &str, node: &str) -> Settings {
@@ -167,6 +168,7 @@ mod tests {
             analyse_fps: None,
             motion: None,
             interval: None,
+            clock: ClockSettings::default(),
             drop_similar: None,
             profile: Arc::new(Profile {
                 camera: name.into(),
