@@ -245,12 +245,17 @@ mod tests {
     fn the_clock_is_looked_at_once_a_second_and_never_where_nothing_goes_by_it() {
         let mut idle = Timetable::new(settings(&[], &[], &[]));
         assert_eq!(idle.now(|| panic!("nobody needs it")), &Now::default());
-        let mut timetable = Timetable::new(settings(&[], &["08:00 to 09:00"], &[]));
+        let mut timetable = Timetable::new(settings(&[], &["08:00 to 09:00"], &["08:00"]));
         let early = wall("2026-11-23T07:59:59");
         let late = wall("2026-11-23T08:00");
         assert_eq!(timetable.now(|| (BootTime(5), Some(early))).zones, [false]);
         assert_eq!(timetable.now(|| (BootTime(1_000_000_004), Some(late))).zones, [false]);
-        assert_eq!(timetable.now(|| (BootTime(1_000_000_005), Some(late))).zones, [true]);
+        let now = timetable.now(|| (BootTime(1_000_000_005), Some(late)));
+        assert_eq!((&now.zones[..], now.due), (&[true][..], true));
+        assert!(
+            !timetable.now(|| (BootTime(1_000_000_006), Some(late))).due,
+            "once, and not a second long"
+        );
     }
 
     #[test]
