@@ -114,6 +114,15 @@ mod tests {
         assert!((495..=505).contains(&half), "{half}");
     }
 
+    #[test]
+    fn a_look_out_of_turn_puts_none_off() {
+        let mut pace = Pace::new(fps(5.0, 10.0));
+        let (at, gap) = (|ms: u64| BootTime(ms * MS), Duration::from_millis(50));
+        pace.looked(at(1000), gap, false);
+        pace.looked(at(1100), gap, false);
+        assert!(!pace.is_due(at(1150), gap) && pace.is_due(at(1200), gap));
+    }
+
     proptest! {
         #[test]
         fn no_more_frames_are_looked_at_than_asked_and_none_is_waited_for_in_vain(
