@@ -387,6 +387,7 @@ impl Agent {
         let beat = self.watchdog.camera(&name, settings.frame_timeout + Duration::from_secs(10));
         let wiring = capture::Wiring {
             boot: self.boot.clone(),
+            clock: self.timekeeper.clone(),
             account: self.account.clone(),
             picks,
             asks,

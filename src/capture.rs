@@ -3,9 +3,10 @@
 //! One thread a camera, started by `agent`. It never waits for disk, network or another camera: a
 //! picked frame is copied under the byte budget ([`crate::account`]) and handed on without waiting; no
 //! room means refused(busy), counted here. A frame that is neither analysed nor picked is given back
-//! unread. Pictures that somebody asks for ([`Ask::Keep`]) are taken of the next frames that can be read,
-//! whatever else these frames are kept for; with a camera that is lost go all who ask of it. When an
-//! event is over, the still thread hears of it after its last picture. A camera that fails is reopened with
+//! unread ([`AnalyseFps`]). What goes by the clock is asked of a [`Timetable`] with each frame. Pictures that
+//! somebody asks for ([`Ask::Keep`]) are taken of the next frames that can be read, whatever else these frames
+//! are kept for; with a camera that is lost go all who ask of it. When an event is over, the still thread
+//! hears of it after its last picture. A camera that fails is reopened with
 //! backoff until the agent stops, and at once when it is plugged in; a source that ends (a file played once)
 //! ends its thread.
 //!
@@ -17,6 +18,7 @@
 mod events;
 mod ring;
 mod thread;
+mod timetable;
 mod watcher;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -33,7 +35,8 @@ use crate::still::{Asker, Order, Profile, Said};
 
 pub use ring::Ring;
 pub use thread::{Opener, REOPEN, Running, Wiring, spawn};
-pub use watcher::{Choice, Offer, Seen, WatchSettings, Watcher};
+pub use timetable::{ClockSettings, Now, Timetable};
+pub use watcher::{AnalyseFps, Choice, Offer, Seen, WatchSettings, Watcher};
 
 /// One camera and what is done with its frames.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,12 +45,14 @@ pub struct Settings {
     pub source: Source,
     /// Longest wait for a frame before the camera counts as silent and is reopened.
     pub frame_timeout: Duration,
-    /// Analyse at most so many frames a second; `None` analyses every frame.
-    pub analyse_fps: Option<f64>,
+    /// How often frames are looked at; `None` looks at every frame.
+    pub analyse_fps: Option<AnalyseFps>,
     /// Motion detection and the events made of it; `None` turns it off.
     pub motion: Option<(MotionSettings, EventSettings)>,
     /// A picture every so often.
     pub interval: Option<Duration>,
+    /// What goes by the clock: hours of motion and of zones, moments at which a picture is due.
+    pub clock: ClockSettings,
     /// Pictures by interval, and further ones of an event, that show what the last one showed are dropped;
     /// `None` keeps them.
     pub drop_similar: Option<Likeness>,

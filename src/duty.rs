@@ -179,6 +179,13 @@ impl Moments {
         self.0.iter().any(|moment| matches!(moment, Moment::On(_, mark) if mark.is_sun()))
     }
 
+    /// The first that comes after `now`, within a year; `None` too where it cannot be said: sun marks without
+    /// coordinates.
+    #[must_use]
+    pub fn next(&self, now: WallTime, place: &Place) -> Option<WallTime> {
+        self.0.iter().filter_map(|moment| moment.next(now.0, place)).min().map(WallTime)
+    }
+
     /// How many come in a week, of the week that begins at `from`; for what a configuration costs.
     #[must_use]
     pub fn in_a_week(&self, from: WallTime, place: &Place) -> u32 {
@@ -211,6 +218,23 @@ impl Moment {
                     .flatten()
                     .filter(|day| days.has(day.weekday()))
                     .any(|day| mark.on(day, place).is_some_and(|at| last < at && at <= now))
+            }
+        }
+    }
+
+    fn next(&self, now: i64, place: &Place) -> Option<i64> {
+        match self {
+            Self::Cron(cron) => cron.next(now, place),
+            Self::On(days, mark) => {
+                // The sun's marks may fall on the day before or after their own.
+                let yesterday = place.civil(WallTime(now))?.date().yesterday().ok()?;
+                yesterday
+                    .series(jiff::Span::new().days(1))
+                    .take(10)
+                    .filter(|day| days.has(day.weekday()))
+                    .filter_map(|day| mark.on(day, place))
+                    .filter(|at| *at > now)
+                    .min()
             }
         }
     }

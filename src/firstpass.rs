@@ -230,6 +230,12 @@ impl FirstPass {
         self.motion.set_active(on);
     }
 
+    /// Is the scene still being learnt: after the start, or a change of light?
+    #[must_use]
+    pub fn is_learning(&self) -> bool {
+        self.motion.scene().is_none()
+    }
+
     /// What is wrong with the picture, as of the last frame.
     #[must_use]
     pub fn conditions(&self) -> Conditions {

@@ -109,6 +109,21 @@ pub struct ClockStatus {
     pub now: String,
 }
 
+/// What of a camera goes by the clock, as of now. Where nobody knows the time, all hours hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleStatus {
+    /// Motion makes events.
+    pub motion: bool,
+    /// Of the zones that have hours, how many are on.
+    pub zones_on: u64,
+    /// Zones that have hours.
+    pub zones: u64,
+    /// When the next picture is due, RFC 3339 with the device's offset; absent where none is, or nobody knows the
+    /// time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// What a camera does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CameraStatus {
@@ -121,6 +136,9 @@ pub struct CameraStatus {
     /// What is wrong with its picture: `dark`, `bright`, `blurred`, `frozen`, `covered`, `moved`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<String>,
+    /// What goes by the clock; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleStatus>,
     /// Frames that came.
     pub frames: u64,
     /// Frames that the first pass looked at.

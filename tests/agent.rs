@@ -98,7 +98,7 @@ fn tail(text: &str) -> &str {
 
 fn clip(clip: &Path, pace: &str) -> String {
     format!(
-        "[camera.street.files]\npath = \"{}\"\npace = \"{pace}\"\n\
+        "[camera.street]\nanalyse_fps = 1000\n[camera.street.files]\npath = \"{}\"\npace = \"{pace}\"\n\
          [camera.street.motion]\nkeep = \"all\"\n",
         clip.display()
     )

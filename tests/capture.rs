@@ -23,8 +23,8 @@ use vedette::backoff::Backoff;
 use vedette::camera::v4l2::hotplug::Watch;
 use vedette::camera::v4l2::name::Named;
 use vedette::camera::{Camera, CameraError, OpenError, Pace, SceneSettings, Source, Tally};
-use vedette::capture::{self, Ask, Running, Settings, State, Wiring};
-use vedette::clock::{BootId, BootTime};
+use vedette::capture::{self, Ask, ClockSettings, Running, Settings, State, Wiring};
+use vedette::clock::{BootId, BootTime, SystemClock, Timekeeper, TrustPolicy};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::firstpass::MotionSettings;
 use vedette::firstpass::similarity::Likeness;
@@ -205,6 +205,7 @@ fn settings(plan: &Plan) -> Settings {
         analyse_fps: None,
         motion: plan.motion.clone().map(|event| (MotionSettings::default(), event)),
         interval: plan.interval,
+        clock: ClockSettings::default(),
         drop_similar: plan.drop_similar,
         profile: Arc::new(profile),
     }
@@ -233,6 +234,7 @@ impl Rig {
         let (data, bright) = (made(data), bright.collect::<Vec<_>>());
         let wiring = Wiring {
             boot: BootId("0f3c9a52-1111-2222-3333-444455556666".into()),
+            clock: Timekeeper::new(Arc::new(SystemClock::new()), TrustPolicy::Always),
             account: account.clone(),
             picks: picks_in,
             asks: asks_out,

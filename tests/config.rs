@@ -577,6 +577,70 @@ fn pictures_from_before_an_event_cost_memory_and_are_of_jpeg_only() {
 }
 
 #[test]
+fn what_goes_by_the_clock_is_read_and_what_cannot_be_meant_is_told() {
+    let device = Device::new();
+    let text = |device: &str, camera: &str| {
+        format!("{device}\n[camera.a]\nscene.seed = 1\n{camera}\n[destination]\ndir.path = \"x\"\n")
+    };
+    let zone = "[[camera.a.motion.zone]]\nkind = \"exclude\"\npoints = [[0, 0], [1, 0], [1, 1]]\n";
+    let (zone_zone, by_sun) = (zone.repeat(2), format!("{zone}hours = [\"sunset to sunrise\"]"));
+    let here =
+        "device.location = { latitude = 52.5, longitude = 13.4 }\ndevice.time_zone = \"CET-1\"";
+    let right = text(here, &format!("at = [\"sunrise\"]\n{zone_zone}{by_sun}"));
+    let camera = device.parse(&right).cameras.remove(0);
+    let numbers = camera.motion.unwrap().0.exclude.into_iter().map(|zone| zone.active);
+    assert_eq!(numbers.collect::<Vec<_>>(), [None, None, Some(0)]);
+    assert!(camera.clock.zones.len() == 1 && camera.clock.moments.is_some());
+
+    for (device_table, camera, key, said) in [
+        ("", "at = [\"08:00\", \"8\"]", "camera.a.at[1]", "`8` is not understood"),
+        ("", "at = [\"sunrise\"]", "camera.a.at", "sunrise and sunset are not known here"),
+        (
+            "",
+            "motion.hours = [\"8 to 9\"]",
+            "camera.a.motion.hours[0]",
+            "`8 to 9` is not understood",
+        ),
+        ("", &by_sun, "camera.a.motion.zone[0].hours", "add `location = {"),
+        (
+            "",
+            "analyse_fps = 8\nactive_fps = 7.5",
+            "camera.a.active_fps",
+            "is less than `analyse_fps`",
+        ),
+    ] {
+        let text = text(device_table, camera);
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.errors.iter().any(|e| e.key == key), "{errors}");
+        assert!(errors.to_string().contains(said), "{errors}");
+    }
+}
+
+#[test]
+fn so_many_frames_are_analysed_as_is_said() {
+    let fps = |lines: &str| {
+        let text =
+            format!("[camera.a]\nscene.seed = 1\n{lines}\n[destination]\ndir.path = \"x\"\n");
+        let fps = Device::new().parse(&text).cameras[0].analyse_fps.unwrap();
+        (fps.quiet, fps.active)
+    };
+    assert_eq!(fps(""), (5.0, 10.0));
+    assert_eq!(fps("analyse_fps = 25"), (25.0, 25.0));
+    assert_eq!(fps("analyse_fps = 1\nactive_fps = 2"), (1.0, 2.0));
+}
+
+#[test]
+fn pictures_at_set_times_are_reckoned() {
+    let device = Device::new();
+    let text = "[camera.a]\nat = [\"*/15 8-18 * * mon-fri\", \"sat 09:10\"]\nscene.size = \"1000x1000\"\n\
+                motion.enabled = false\n[destination]\ndir.path = \"objects\"\n";
+    let config = device.parse(text);
+    let cost = cost(&config, Assumptions::default());
+    assert_eq!(cost.puts_per_day, 221.0 / 7.0);
+    assert!(cost.to_string().contains("32 pictures at set times, about"), "{cost}");
+}
+
+#[test]
 fn the_cost_of_an_interval_is_exact() {
     let device = Device::new();
     let text = "[camera.a]\ninterval = \"1s\"\nscene.size = \"1000x1000\"\nmotion.enabled = false\n\

@@ -21,8 +21,8 @@ use vedette::account::Account;
 use vedette::backoff::Backoff;
 use vedette::camera::exec::{ExecCamera, ExecSettings, open};
 use vedette::camera::{Camera, CameraError, Source};
-use vedette::capture::{self, Running, Settings, State, Wiring};
-use vedette::clock::{BootId, Clock, SystemClock};
+use vedette::capture::{self, ClockSettings, Running, Settings, State, Wiring};
+use vedette::clock::{BootId, Clock, SystemClock, Timekeeper, TrustPolicy};
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::frame::{Geometry, PixelFormat, Stamp};
 use vedette::health::Beat;
@@ -492,11 +492,13 @@ fn rig(settings: ExecSettings) -> Rig {
         analyse_fps: None,
         motion: None,
         interval: Some(Duration::from_secs(3600)),
+        clock: ClockSettings::default(),
         drop_similar: None,
         profile: Arc::new(profile),
     };
     let wiring = Wiring {
         boot: BootId("0f3c9a52-1111-2222-3333-444455556666".into()),
+        clock: Timekeeper::new(Arc::new(SystemClock::new()), TrustPolicy::Always),
         account: Account::new(1 << 20),
         picks,
         asks: asks_out,

@@ -48,6 +48,8 @@ webcontrol_port 0
 RUN_CONF = """
 [device]
 id = "bench-1"
+[camera.street]
+analyse_fps = 1000
 [camera.street.files]
 path = "{clip}"
 pace = "{fps}fps"

@@ -21,6 +21,7 @@ CONFIG = """
 id = "soak-1"
 [camera.street]
 interval = "1s"
+analyse_fps = 1000
 [camera.street.files]
 path = "{clip}"
 pace = "{fps}fps"

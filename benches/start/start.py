@@ -16,6 +16,7 @@ CONFIG = """
 id = "start-1"
 [camera.street]
 interval = "1s"
+analyse_fps = 1000
 [camera.street.files]
 path = "{clip}"
 [destination.dir]

@@ -166,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::camera::V4l2Settings;
+    use crate::capture::ClockSettings;
     use crate::still::Profile;
 
     fn camera(name: &str, node: &str) -> Settings {
@@ -175,6 +176,7 @@ mod tests {
             analyse_fps: None,
             motion: None,
             interval: None,
+            clock: ClockSettings::default(),
             drop_similar: None,
             profile: Arc::new(Profile {
                 camera: name.into(),

@@ -1,5 +1,6 @@
 //! The status, put together from everyone's counters.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +9,14 @@ use std::time::Duration;
 use super::doors::Door;
 use super::{Agent, Camera, Verdict};
 use crate::account::Refusal;
-use crate::capture::State;
+use crate::capture::{ClockSettings, State};
+use crate::clock::WallTime;
 use crate::control::command::Code;
 use crate::firstpass::Condition;
 use crate::spool::{Kind, Loss, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
-    RunStatus, Status, UploadStatus,
+    RunStatus, ScheduleStatus, Status, UploadStatus,
 };
 use crate::upload::{DestinationSettings, Standing};
 
@@ -49,6 +51,13 @@ impl Agent {
             let private = CameraStatus { state: "private".to_owned(), ..CameraStatus::default() };
             (c.profile.camera.clone(), private)
         });
+        let mut cameras: BTreeMap<_, _> = closed.chain(open).collect();
+        let wall = self.timekeeper.wall_at(self.deps.clock.boottime());
+        for settings in &self.config.cameras {
+            if let Some(camera) = cameras.get_mut(&settings.profile.camera) {
+                camera.schedule = schedule(&settings.clock, wall);
+            }
+        }
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.config.identity.device.clone(),
@@ -60,7 +69,7 @@ impl Agent {
             config: self.deps.config.clone(),
             privacy: self.privacy.status(self.still_open()),
             clock: self.clock_status(),
-            cameras: closed.chain(open).collect(),
+            cameras,
             run: self.run_status(),
             ledger: LedgerStatus::default(),
             upload: self.upload_status(),
@@ -147,7 +156,7 @@ impl Agent {
             connections: state.connections,
             failures: state.failures,
             last_error: state.last_error.clone(),
-            outbox: std::collections::BTreeMap::new(),
+            outbox: BTreeMap::new(),
             refused: state.refused,
             stored_told: state.stored_told,
             stored_lost: state.stored_lost,
@@ -288,6 +297,17 @@ fn wrong(condition: Condition) -> &'static str {
     }
 }
 
+/// What goes by the clock, where anything does.
+fn schedule(clock: &ClockSettings, wall: Option<WallTime>) -> Option<ScheduleStatus> {
+    let zones = clock.zones_on(wall);
+    clock.is_any().then(|| ScheduleStatus {
+        motion: clock.motion_holds(wall),
+        zones_on: zones.iter().filter(|on| **on).count() as u64,
+        zones: zones.len() as u64,
+        next: wall.and_then(|wall| clock.next_text(wall)),
+    })
+}
+
 fn camera_status(camera: &Camera) -> CameraStatus {
     let c = &camera.running.counters;
     let (state, why, format) = match c.state() {
@@ -302,6 +322,7 @@ fn camera_status(camera: &Camera) -> CameraStatus {
         why,
         format,
         conditions: c.conditions().iter().map(|c| c.name().to_owned()).collect(),
+        schedule: None, // the configuration knows it
         frames: c.frames.load(Relaxed),
         analysed: c.analysed.load(Relaxed),
         skipped: c.skipped.load(Relaxed),

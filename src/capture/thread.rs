@@ -21,17 +21,17 @@ use self::reopen::Reopening;
 use self::stop::{Stop, Woke};
 use super::events::Events;
 use super::ring::Ring;
-use super::{Ask, Counters, Settings, State, Wanted, Watcher, count};
+use super::{Ask, Counters, Settings, State, Timetable, Wanted, Watcher, count};
 use crate::account::Account;
 use crate::backoff::Backoff;
 use crate::camera::v4l2::hotplug::Watch;
 use crate::camera::{Camera, CameraError, OpenError, Source, Tally};
-use crate::clock::{BootId, BootTime};
+use crate::clock::{BootId, BootTime, Timekeeper};
 use crate::firstpass::Conditions;
 use crate::firstpass::trigger::{Reason, Step, Transition};
 use crate::frame::{Frame, Geometry};
 use crate::health::Beat;
-use crate::still::{Candidate, Pick};
+use crate::still::{Asker, Candidate, Pick};
 
 /// A frame is waited for in slices of this, so that a stop is seen soon.
 const SLICE: Duration = Duration::from_millis(250);
@@ -45,6 +45,9 @@ const MAX_SKIPS: u32 = 100;
 /// So many [`Wanted`]s are served at once; a further one waits in the channel, and with it who comes after.
 const MAX_WANTED: usize = 4;
 
+/// So many who only want to look are served with one frame.
+const MAX_LOOKERS: usize = 64;
+
 /// Frames after which a camera counts as steady: only then is its next loss a first one.
 const STEADY: u32 = 100;
 
@@ -55,6 +58,8 @@ pub type Opener = Box<dyn FnMut(&Source) -> Result<Box<dyn Camera>, OpenError> +
 pub struct Wiring {
     /// This boot, for event ids.
     pub boot: BootId,
+    /// What time it is.
+    pub clock: Timekeeper,
     /// The run's account.
     pub account: Account,
     /// To the still thread.
@@ -108,6 +113,8 @@ pub fn spawn(settings: Settings, wiring: Wiring) -> std::io::Result<Running> {
         best: Best::default(),
         ring: None,
         events: Events::new(&name),
+        timetable: Timetable::new(settings.clock.clone()),
+        lookers: Vec::new(),
         wanted: Vec::new(),
         counters: counters.clone(),
         stop: stop.clone(),
@@ -133,6 +140,9 @@ struct Body {
     /// Frames from before an event, of a camera that has any.
     ring: Option<Ring<Candidate>>,
     events: Events,
+    timetable: Timetable,
+    /// Who wants to see the next frame.
+    lookers: Vec<Asker>,
     /// Pictures that somebody wants of the next frames.
     wanted: Vec<Wanted>,
     reopening: Reopening,
@@ -243,10 +253,13 @@ impl Body {
     /// Whoever wants a picture hears of it by the end of its teller.
     fn refuse_asks(&mut self) {
         self.wanted.clear();
-        while let Ok(ask) = self.wiring.asks.try_recv() {
-            if let Ask::Look(asker) = ask {
-                asker.answer(Err("the camera is not streaming".into()));
-            }
+        let asks = std::iter::from_fn(|| self.wiring.asks.try_recv().ok());
+        let lookers = asks.filter_map(|ask| match ask {
+            Ask::Look(asker) => Some(asker),
+            Ask::Keep(_) => None,
+        });
+        for asker in std::mem::take(&mut self.lookers).into_iter().chain(lookers) {
+            asker.answer(Err("the camera is not streaming".into()));
         }
     }
 
@@ -365,6 +378,7 @@ impl Body {
     }
 
     fn frame(&mut self, stream: &mut Stream, frame: &Frame<'_>) -> Option<Over> {
+        self.hear();
         let mut seen = self.watcher.watch(frame);
         if let Some(error) = &seen.unusable {
             stream.unread += 1;
@@ -387,10 +401,8 @@ impl Body {
         if seen.similar {
             count(&self.counters.similar);
         }
-        self.listen(frame);
-        if !self.wanted.is_empty() {
-            self.take_wanted(frame, seen.observation.as_ref());
-        }
+        self.show(frame);
+        self.take_wanted(frame, seen.observation.as_ref());
         if let Some(offer) = seen.offer.take() {
             self.offer(frame, offer, seen.observation.clone());
         }

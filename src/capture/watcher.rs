@@ -6,13 +6,22 @@
 //! While a condition is raised that pictures are not worth taking in ([`crate::firstpass::TamperSettings`]),
 //! nothing moves here and no interval is due; what somebody asks for by a command is not decided here.
 //!
+//! Frames are looked at as often as [`pace`] says, and besides when one is to be kept: a picture by interval or
+//! [`super::timetable`], or one that somebody asked for ([`Watcher::look_at_next`]), says what was seen in it.
+//! A picture that came due with a frame which motion takes, or which cannot be read, is taken of the next one.
+//! Outside motion's hours the scene is still learnt, but nothing that moves makes an event.
+//!
 //! Capture times come from drivers and are not believed to go forward: everything here goes by a
 //! [`Line`] that does, so that a stamp from next year cannot silence a camera until then.
+
+mod pace;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::pace::{Pace, between, next_after};
+use super::timetable::Now;
 use crate::clock::{BootId, BootTime};
 use crate::contract::{Class, Trigger};
 use crate::firstpass::similarity::{Likeness, Signature};
@@ -22,13 +31,15 @@ use crate::firstpass::trigger::{
 use crate::firstpass::{FirstPass, LookError, MotionSettings, Observation};
 use crate::frame::Frame;
 
+pub use pace::AnalyseFps;
+
 /// What a camera's frames are watched for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WatchSettings {
     /// Motion detection and the events made of it; `None` turns it off.
     pub motion: Option<(MotionSettings, EventSettings)>,
-    /// Analyse at most so many frames a second; `None` analyses every frame.
-    pub analyse_fps: Option<f64>,
+    /// How often frames are looked at; `None` looks at every frame.
+    pub analyse_fps: Option<AnalyseFps>,
     /// A picture every so often.
     pub interval: Option<Duration>,
     /// Pictures that show what the last one showed are dropped; `None` keeps them.
@@ -117,6 +128,16 @@ impl fmt::Display for Seen {
     }
 }
 
+/// A picture that is due by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    None,
+    /// The next frame is looked at for it.
+    Came,
+    /// That frame was another picture: the first that is none is this one's.
+    Waits,
+}
+
 /// One camera's eye and memory. It outlives a reopening of the camera, so that a camera that comes and
 /// goes takes no more interval pictures than one that stays, and no event id twice.
 #[derive(Debug)]
@@ -127,7 +148,15 @@ pub struct Watcher {
     /// The frame that was last watched, on [`Line`].
     last: BootTime,
     line: Line,
-    next_look: BootTime,
+    pace: Pace,
+    /// Somebody wants a picture of the next frame.
+    asked: bool,
+    /// Motion makes events now.
+    motion_holds: bool,
+    /// Of the zones that have hours, which are on.
+    zones_on: Vec<bool>,
+    /// A moment came whose picture is still to be taken.
+    moment: Moment,
     next_interval: Option<BootTime>,
     next_memory: BootTime,
     /// The last picture, as long as it may make others needless.
@@ -141,41 +170,85 @@ impl Watcher {
         let machine = settings.motion.clone().map(|(_, events)| EventMachine::new(events, boot));
         Self {
             eye: eye(&settings),
+            pace: Pace::new(settings.analyse_fps),
             settings,
             machine,
             last: BootTime(0),
             line: Line::default(),
-            next_look: BootTime(0),
+            asked: false,
+            motion_holds: true,
+            zones_on: Vec::new(),
+            moment: Moment::None,
             next_interval: None,
             next_memory: BootTime(0),
             shown: None,
         }
     }
 
+    /// Hears what the clock asks for from now on.
+    pub fn obey(&mut self, now: &Now) {
+        self.motion_holds = now.motion;
+        if self.zones_on != now.zones {
+            self.zones_on.clone_from(&now.zones);
+            self.eye.set_active(&self.zones_on);
+        }
+        if now.due {
+            self.moment = Moment::Came;
+        }
+    }
+
+    /// Somebody wants a picture of the next frame: what is seen in it is to be told with it.
+    pub fn look_at_next(&mut self) {
+        self.asked = true;
+    }
+
     /// Decides about one frame.
     pub fn watch(&mut self, frame: &Frame<'_>) -> Seen {
         let at = self.line.at(frame.captured);
-        self.last = at;
+        let gap = at.since(std::mem::replace(&mut self.last, at));
         let mut seen = Seen { at, ..Seen::default() };
-        if self.machine.is_some() && at >= self.next_look {
-            let between = self.settings.analyse_fps.map_or(Duration::ZERO, between);
-            self.next_look = next_after(self.next_look, between, at);
+        let interval = self.interval_is_due(at);
+        let wanted = std::mem::take(&mut self.asked) || interval || self.moment == Moment::Came;
+        if self.machine.is_some() && (wanted || self.pace.is_due(at, gap)) {
             self.look(&Frame { captured: at, ..*frame }, &mut seen);
+            let happens = self.eye.is_learning()
+                || self.machine.as_ref().is_some_and(EventMachine::is_stirred);
+            self.pace.looked(at, gap, happens);
         }
         if seen.unusable.is_some() {
             return seen;
         }
-        if self.interval_is_due(at) && !self.eye.skips() && seen.choice.is_none() {
-            seen.choice = Some(Choice {
-                trigger: Trigger::Interval,
-                class: Class::Interval,
-                event: None,
-                reason: "interval".to_owned(),
-            });
-        }
+        self.take_by_clock(interval, &mut seen);
         self.compare(frame, &mut seen);
         seen.remember = self.remembers(&seen);
         seen
+    }
+
+    /// A picture by the timetable or by interval, if one is due and this frame is none yet.
+    fn take_by_clock(&mut self, interval: bool, seen: &mut Seen) {
+        if interval {
+            self.interval_was_taken(seen.at);
+        }
+        let due = match self.moment {
+            Moment::None if interval => Trigger::Interval,
+            Moment::None => return,
+            Moment::Came | Moment::Waits => Trigger::Schedule,
+        };
+        if self.eye.skips() {
+            self.moment = Moment::None;
+            return;
+        }
+        if seen.choice.is_some() {
+            self.moment = if due == Trigger::Schedule { Moment::Waits } else { Moment::None };
+            return;
+        }
+        self.moment = Moment::None;
+        seen.choice = Some(Choice {
+            trigger: due,
+            class: Class::Interval,
+            event: None,
+            reason: due.name().to_owned(),
+        });
     }
 
     /// No frame came for so long. Is it time to decide which candidate is an event's picture?
@@ -199,6 +272,7 @@ impl Watcher {
     /// another one when it comes back.
     pub fn finish(&mut self) -> Option<Transition> {
         self.eye = eye(&self.settings);
+        self.eye.set_active(&self.zones_on);
         self.shown = None;
         self.machine.as_mut()?.finish()
     }
@@ -212,7 +286,8 @@ impl Watcher {
                 return;
             }
         };
-        let step = machine.step(frame.captured, observation.motion && !self.eye.skips());
+        let counts = self.motion_holds && !self.eye.skips();
+        let step = machine.step(frame.captured, observation.motion && counts);
         seen.choice = step.take.map(|take| Choice {
             trigger: Trigger::Motion,
             class: take.class,
@@ -229,7 +304,7 @@ impl Watcher {
     }
 
     /// Drops a choice that shows what the last picture showed: one by interval, or a further one of an
-    /// event, never an event's first.
+    /// event, never an event's first, nor one that is due at a moment somebody chose.
     fn compare(&mut self, frame: &Frame<'_>, seen: &mut Seen) {
         let Some(likeness) = self.settings.drop_similar else { return };
         if seen.offer.is_some() {
@@ -246,7 +321,8 @@ impl Watcher {
         let now = Signature::of(luma);
         let first = seen.step.as_ref().is_some_and(|step| step.reason == Reason::First);
         let alike = self.shown.as_ref().is_some_and(|last| likeness.holds(last, &now));
-        if !alike || (first && choice.trigger == Trigger::Motion) {
+        let needed = first && choice.trigger == Trigger::Motion;
+        if !alike || needed || choice.trigger == Trigger::Schedule {
             self.shown = Some(now);
             return;
         }
@@ -266,31 +342,27 @@ impl Watcher {
             return false;
         };
         let on = self.machine.as_ref().is_some_and(EventMachine::is_on);
-        if on || seen.choice.is_some() || seen.at < self.next_memory {
+        if on || !self.motion_holds || seen.choice.is_some() || seen.at < self.next_memory {
             return false;
         }
         self.next_memory = next_after(self.next_memory, between(fps), seen.at);
         true
     }
 
-    /// True once an interval; the first frame is due. A picture kept for another reason counts too.
-    fn interval_is_due(&mut self, at: BootTime) -> bool {
-        let Some(interval) = self.settings.interval else { return false };
-        let due = self.next_interval.is_none_or(|next| at >= next);
-        if due {
-            self.next_interval = Some(next_after(self.next_interval.unwrap_or(at), interval, at));
-        }
-        due
+    /// Is a picture by interval due? The first frame's is.
+    fn interval_is_due(&self, at: BootTime) -> bool {
+        self.settings.interval.is_some() && self.next_interval.is_none_or(|next| at >= next)
+    }
+
+    /// It was, by whatever picture this frame became.
+    fn interval_was_taken(&mut self, at: BootTime) {
+        let Some(interval) = self.settings.interval else { return };
+        self.next_interval = Some(next_after(self.next_interval.unwrap_or(at), interval, at));
     }
 }
 
 fn eye(settings: &WatchSettings) -> FirstPass {
     FirstPass::new(settings.motion.as_ref().map(|(motion, _)| motion.clone()).unwrap_or_default())
-}
-
-/// Time from one frame to the next.
-fn between(fps: f64) -> Duration {
-    Duration::from_secs_f64(1.0 / fps.max(0.001))
 }
 
 /// Capture times made to go forward: it begins with the first one and then goes on by the time from
@@ -309,12 +381,6 @@ impl Line {
         };
         self.now
     }
-}
-
-/// The next due time on the grid that `last` began, skipping what was missed.
-fn next_after(last: BootTime, step: Duration, now: BootTime) -> BootTime {
-    let next = last + step;
-    if next > now { next } else { now + step }
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ impl Summary {
     }
 }
 
-/// Every frame is looked at, by the defaults or as a configured camera would.
+/// Every frame is looked at, by the defaults or as a configured camera would at an hour at which all its hours hold.
 fn watched(options: &Options) -> anyhow::Result<WatchSettings> {
     let Some(name) = &options.camera else {
         let motion = Some((MotionSettings::default(), EventSettings::default()));

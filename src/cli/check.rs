@@ -4,7 +4,7 @@
 //! Warnings never fail a check: they name what is right and yet may not be meant. `--print` shows what the
 //! files say together, and which line says it.
 //!
-//! Reads files and nothing else: no camera is opened, no name is looked up, nothing is written. So it is
+//! Reads files, and the clock for when a picture is due next, and nothing else: no camera is opened, no name is looked up, nothing is written. So it is
 //! quick enough to stand before every start of the service, and cannot hold one up.
 
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ use super::ConfigArgs;
 use super::status::bytes;
 use crate::camera::Source;
 use crate::camera::v4l2::name;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::cost::{Assumptions, Cost, cost, warnings};
 use crate::config::{Config, ConfigErrors, EX_CONFIG};
 use crate::identity::{IdSource, PIN_FILE};
@@ -102,6 +103,8 @@ struct Right {
 struct Camera {
     name: String,
     source: String,
+    /// When the first picture by the timetable is due, by this machine's clock.
+    next_picture: Option<String>,
 }
 
 impl Right {
@@ -123,6 +126,7 @@ impl Right {
         let camera = |c: &crate::capture::Settings| Camera {
             name: c.profile.camera.clone(),
             source: c.source.to_string(),
+            next_picture: c.clock.next_text(SystemClock::new().wall()),
         };
         Self {
             ok: true,
@@ -152,6 +156,9 @@ impl Right {
         line("device", &format!("{}{site}", self.device));
         for camera in &self.cameras {
             line("camera", &format!("{}: {}", camera.name, camera.source));
+            if let Some(next) = &camera.next_picture {
+                line("", &format!("next picture at a set time: {next}"));
+            }
         }
         line("destination", &self.destination);
         line("spool", &format!("{}, at most {}", self.spool, bytes(self.spool_max_bytes)));

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use super::ConfigArgs;
 use crate::camera::v4l2::name::{self, Named};
 use crate::camera::{self, Camera, CameraError, Pace, Source, V4l2Settings};
-use crate::capture::Settings;
+use crate::capture::{ClockSettings, Settings};
 use crate::clock::{SystemClock, Timekeeper, TrustPolicy};
 use crate::config::{self, Config};
 use crate::contract::key::DEFAULT_TEMPLATE;
@@ -82,6 +82,7 @@ fn plain(device: Named) -> Settings {
         analyse_fps: None,
         motion: None,
         interval: None,
+        clock: ClockSettings::default(),
         drop_similar: None,
         profile: Arc::new(Profile {
             camera: "snap".into(),

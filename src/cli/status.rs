@@ -8,7 +8,9 @@ use anyhow::Context;
 
 use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
-use crate::status::{CameraStatus, CommandsStatus, ConfigStatus, MqttStatus, Status, UploadStatus};
+use crate::status::{
+    CameraStatus, CommandsStatus, ConfigStatus, MqttStatus, ScheduleStatus, Status, UploadStatus,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -81,6 +83,9 @@ pub(super) fn render(s: &Status) -> String {
     line(&mut out, "clock", &format!("{}, {trust}", s.clock.now));
     for (name, camera) in &s.cameras {
         line(&mut out, "camera", &format!("{name}: {}", camera_words(camera)));
+        if let Some(schedule) = &camera.schedule {
+            line(&mut out, "", &schedule_words(schedule));
+        }
     }
     line(&mut out, "upload", &upload_words(&s.upload));
     if let Some(mqtt) = &s.mqtt {
@@ -263,6 +268,20 @@ fn camera_words(c: &CameraStatus) -> String {
     out
 }
 
+/// What holds now, and when the next picture is due.
+fn schedule_words(s: &ScheduleStatus) -> String {
+    let mut out =
+        if s.motion { "motion makes events now" } else { "motion makes NO events at this hour" }
+            .to_owned();
+    if s.zones > 0 {
+        write!(out, ", {} of {} with hours on", s.zones_on, count(s.zones, "zone")).ok();
+    }
+    if let Some(next) = &s.next {
+        write!(out, ", next picture {next}").ok();
+    }
+    out
+}
+
 fn line(out: &mut String, name: &str, text: &str) {
     writeln!(out, "{name:>9}  {text}").ok(); // writing to a String cannot fail
 }
@@ -349,6 +368,17 @@ mod tests {
         mqtt.failures = 2;
         let away = "mqtts://broker:8883, NOT CONNECTED: connection refused (2 failures in a row)";
         assert_eq!(mqtt_words(&mqtt).lines().next(), Some(away));
+    }
+
+    #[test]
+    fn what_goes_by_the_clock_is_told_in_one_line() {
+        let mut schedule = ScheduleStatus { motion: true, ..Default::default() };
+        assert_eq!(schedule_words(&schedule), "motion makes events now");
+        let next = Some("2026-11-24T08:00:00+01:00".to_owned());
+        schedule = ScheduleStatus { motion: false, zones_on: 1, zones: 2, next };
+        let words = "motion makes NO events at this hour, 1 of 2 zones with hours on, next picture \
+                     2026-11-24T08:00:00+01:00";
+        assert_eq!(schedule_words(&schedule), words);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde::Serialize;
 use super::Config;
 use crate::camera::{Pace, Source, files};
 use crate::capture;
+use crate::clock::build_time;
+use crate::duty::Moments;
 use crate::firstpass::trigger::{EventSettings, Keep, PreEvent};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
@@ -84,14 +86,15 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
     let (mut puts, mut bytes, mut buffers, mut lines) = (0.0, 0.0, 0, Vec::new());
     for camera in &config.cameras {
         let size = picture_bytes(camera, assume);
-        let (interval, events) = (interval_puts(camera), event_puts(camera, assume));
-        puts += interval + events;
-        bytes += (interval + events) * size;
+        let wanted = [interval_puts(camera), moment_puts(camera), event_puts(camera, assume)];
+        let sum = wanted.iter().sum::<f64>();
+        puts += sum;
+        bytes += sum * size;
         buffers += buffer_bytes(&camera.source);
         lines.push(format!(
             "camera {}: {} a day, about {} each",
             camera.profile.camera,
-            pictures(interval, events),
+            pictures(wanted),
             si(size)
         ));
     }
@@ -144,7 +147,10 @@ const MANY_PUTS: f64 = 86_400.0;
 #[allow(clippy::cast_precision_loss, reason = "compared, not counted")]
 pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
     let mut out = Vec::new();
-    for camera in config.cameras.iter().filter(|c| c.motion.is_none() && c.interval.is_none()) {
+    let by_itself = |c: &capture::Settings| {
+        c.motion.is_some() || c.interval.is_some() || c.clock.moments.is_some()
+    };
+    for camera in config.cameras.iter().filter(|c| !by_itself(c)) {
         out.push(format!(
             "camera {} takes a picture only when it is asked for one, by `vedette trigger` or a command: \
              motion is off and it has no `interval`",
@@ -255,19 +261,32 @@ fn picture_bytes(camera: &capture::Settings, assume: Assumptions) -> f64 {
     look.max_bytes.map_or(bytes, |most| bytes.min(most as f64))
 }
 
-fn pictures(interval: f64, events: f64) -> String {
-    match (interval > 0.0, events > 0.0) {
-        (true, true) => {
-            format!("{} pictures by interval and {} by motion", count(interval), count(events))
-        }
-        (true, false) => format!("{} pictures by interval", count(interval)),
-        (false, true) => format!("{} pictures by motion", count(events)),
-        (false, false) => "no picture".to_owned(),
+/// Pictures a day by interval, at their moments, and by motion.
+fn pictures(wanted: [f64; 3]) -> String {
+    let by = wanted.into_iter().zip(["by interval", "at set times", "by motion"]);
+    let parts = by.filter(|(n, _)| *n > 0.0).enumerate().map(|(place, (n, why))| {
+        // A picture a week is one, and not none a day.
+        let n = if n < 1.0 { "less than 1".to_owned() } else { count(n) };
+        let what = if place == 0 { " pictures" } else { "" };
+        format!("{n}{what} {why}")
+    });
+    let parts: Vec<_> = parts.collect();
+    match parts.split_last() {
+        None => "no picture".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
 }
 
 fn interval_puts(camera: &capture::Settings) -> f64 {
     camera.interval.map_or(0.0, |every| DAY / every.as_secs_f64())
+}
+
+/// Pictures a day at their moments: those of a week, of any one, for most come each week.
+fn moment_puts(camera: &capture::Settings) -> f64 {
+    let capture::ClockSettings { moments, place, .. } = &camera.clock;
+    let week = |moments: &Moments| moments.in_a_week(build_time(), place);
+    moments.as_ref().map_or(0.0, |moments| f64::from(week(moments)) / 7.0)
 }
 
 fn event_puts(camera: &capture::Settings, assume: Assumptions) -> f64 {
@@ -311,6 +330,7 @@ fn pictures_an_event(events: &EventSettings, fps: f64, assume: Assumptions) -> f
     }
 }
 
+/// Frames a second that are looked at during an event.
 fn analysed_fps(camera: &capture::Settings, assume: Assumptions) -> f64 {
     let fps = match &camera.source {
         Source::V4l2(v) => v.fps.map_or(assume.fps, f64::from),
@@ -318,7 +338,7 @@ fn analysed_fps(camera: &capture::Settings, assume: Assumptions) -> f64 {
         Source::Scene(s) => rate(s.pace, s.fps),
         Source::Exec(e) => e.fps.unwrap_or(assume.fps),
     };
-    camera.analyse_fps.map_or(fps, |most| fps.min(most))
+    camera.analyse_fps.map_or(fps, |most| fps.min(most.active))
 }
 
 fn rate(pace: Pace, own: f64) -> f64 {
@@ -366,6 +386,15 @@ mod tests {
     fn numbers_are_short_and_grouped() {
         assert_eq!((count(1_234_567.4), si(2_500_000.0)), ("1,234,567".into(), "2.5 MB".into()));
         assert_eq!((count(12.0), si(31e9), si(12.0)), ("12".into(), "31 GB".into(), "12 B".into()));
+    }
+
+    #[test]
+    fn pictures_are_told_by_what_they_are_taken_for() {
+        assert_eq!(pictures([0.0; 3]), "no picture");
+        assert_eq!(pictures([144.0, 0.0, 200.0]), "144 pictures by interval and 200 by motion");
+        let all = "24 pictures by interval, less than 1 at set times and 200 by motion";
+        assert_eq!(pictures([24.0, 1.0 / 7.0, 200.0]), all);
+        assert_eq!(pictures([0.0, 3.0, 0.0]), "3 pictures at set times");
     }
 
     #[test]

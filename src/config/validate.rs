@@ -5,6 +5,7 @@
 //! the file by its path, so the tables carry no places of their own.
 
 mod camera;
+mod clock;
 mod destination;
 mod mqtt;
 mod picture;
@@ -62,7 +63,15 @@ pub(crate) fn config(
     let mut errors = ConfigErrors::new(sources);
     let tree = merge::tree(sources, super::schema(), RETIRED, &mut errors);
     let Some((root, notes)) = tree else { return Err(errors) };
-    let mut check = Check { root: &root, sources, errors, context, files, missing: Vec::new() };
+    let mut check = Check {
+        root: &root,
+        sources,
+        errors,
+        context,
+        files,
+        missing: Vec::new(),
+        notes: Vec::new(),
+    };
     let identity = check.identity();
     let site = check.device_word("site");
     let variables = Variables { device: Some(identity.device.clone()), site };
@@ -78,7 +87,8 @@ pub(crate) fn config(
                 let (file, line) = sources.line(note.span.start);
                 format!("{}:{line}: {}", file.display(), note.what)
             };
-            config.notes = sources.notes.iter().cloned().chain(notes.iter().map(place)).collect();
+            let of_files = sources.notes.iter().cloned().chain(notes.iter().map(place));
+            config.notes = of_files.chain(check.notes).collect();
             Ok(Checked { config, missing: check.missing })
         }
         _ => Err(check.errors),
@@ -92,6 +102,8 @@ struct Check<'c> {
     context: &'c Context,
     files: Files,
     missing: Vec<String>,
+    /// What is right and yet may not be meant.
+    notes: Vec<String>,
 }
 
 impl Check<'_> {
@@ -297,7 +309,10 @@ impl Check<'_> {
                 self.error(key, what, help);
                 None
             }
-            Ok(read) => Some(read),
+            Ok(read) => {
+                self.time_zone_is_known(place);
+                Some(read)
+            }
             Err((n, why)) => {
                 let what =
                     format!("`{}` is not understood", texts.get(n).map_or("", String::as_str));

@@ -1,9 +1,14 @@
 //! Cron's five fields: minute, hour, day of the month, month, day of the week (crontab(5)).
 
-use jiff::Zoned;
+use jiff::civil::Date;
+use jiff::{Span, Zoned};
 
+use super::millis;
 use crate::clock::WallTime;
 use crate::place::Place;
+
+/// Days that are looked ahead.
+const YEAR: usize = 366;
 
 /// Minutes of the clock face, by cron's five fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,20 +76,39 @@ impl Cron {
             .any(|face| self.shows(&face))
     }
 
+    /// The first of its minutes that begins after `now`, within a year.
+    pub(super) fn next(&self, now: i64, place: &Place) -> Option<i64> {
+        let days = place.civil(WallTime(now))?.date().series(Span::new().days(1));
+        let midnight = |day: Date| Some(millis(&day.to_zoned(place.zone.clone()).ok()?));
+        days.take(YEAR).filter(|day| self.on(*day)).find_map(|day| {
+            let (from, until) = (midnight(day)?.max(now + 1), midnight(day.tomorrow().ok()?)?);
+            (from.div_euclid(60_000)..=until.div_euclid(60_000))
+                .map(|minute| minute * 60_000)
+                .filter(|at| (from..until).contains(at))
+                .find(|at| place.civil(WallTime(*at)).is_some_and(|face| self.shows(&face)))
+        })
+    }
+
     fn shows(&self, face: &Zoned) -> bool {
-        let has = |bits: u64, n: i8| bits & (1 << n) != 0;
-        let day = has(self.days, face.day());
-        let weekday = has(self.weekdays, face.weekday().to_sunday_zero_offset());
+        has(self.minutes, face.minute())
+            && has(self.hours, face.hour())
+            && self.on(face.date())
+            && (self.any_hour || !comes_again(face))
+    }
+
+    fn on(&self, date: Date) -> bool {
+        let day = has(self.days, date.day());
+        let weekday = has(self.weekdays, date.weekday().to_sunday_zero_offset());
         let on_day = match (self.any_day, self.any_weekday) {
             (false, false) => day || weekday,
             _ => day && weekday,
         };
-        has(self.minutes, face.minute())
-            && has(self.hours, face.hour())
-            && has(self.months, face.month())
-            && on_day
-            && (self.any_hour || !comes_again(face))
+        has(self.months, date.month()) && on_day
     }
+}
+
+fn has(bits: u64, n: i8) -> bool {
+    bits & (1 << n) != 0
 }
 
 /// Has this clock face been shown before, an hour ago by summer time?

@@ -159,6 +159,28 @@ fn cron_is_cron() {
 }
 
 #[test]
+fn the_next_moment_is_the_one_that_comes() {
+    // Over the day on which clocks go back, and the one on which they go forward, to the minute.
+    for begins in ["2026-10-24T20:17:30", "2026-03-28T20:17:30"] {
+        for text in
+            ["30 2 * * *", "30 * * * *", "02:30", "sunset+20m", "*/7 1-4 * * sun", "sun 24:00"]
+        {
+            let (moments, place) = (Moments::read([text]).unwrap(), berlin());
+            let from = b(begins);
+            let minute = |m: i64| WallTime((from.0 / 60_000 + m) * 60_000);
+            let came = (1..2 * 24 * 60).find(|&m| moments.came(minute(m - 1), minute(m), &place));
+            let next = moments.next(from, &place).unwrap();
+            match came {
+                Some(m) => {
+                    assert!(minute(m - 1) < next && next <= minute(m), "{begins} {text}: {next:?}")
+                }
+                None => assert!(next > minute(2 * 24 * 60 - 1), "{begins} {text}: {next:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_minute_that_comes_twice_counts_once_unless_every_hour_does() {
     let (place, night) = (berlin(), b("2026-10-25T00:00"));
     let count = |text| {
@@ -220,6 +242,7 @@ proptest::proptest! {
             }
             if let Ok(moments) = Moments::read([text]) {
                 assert!(last < wall || !moments.came(WallTime(last), WallTime(wall), &place));
+                assert!(moments.next(WallTime(wall), &place).is_none_or(|next| next.0 > wall));
             }
         }
     }

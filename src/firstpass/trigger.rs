@@ -221,6 +221,12 @@ impl EventMachine {
         matches!(self.state, State::Active(_))
     }
 
+    /// Does something move, or is an event on?
+    #[must_use]
+    pub fn is_stirred(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
     /// Takes one analysed frame's time and whether something moved in it.
     pub fn step(&mut self, at: BootTime, motion: bool) -> Step {
         match std::mem::replace(&mut self.state, State::Idle) {

@@ -17,6 +17,7 @@ pub mod place;
 /// The thread stays out.
 pub mod capture {
     pub mod ring;
+    pub mod timetable;
     pub mod watcher;
 }
 

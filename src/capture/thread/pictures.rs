@@ -5,32 +5,44 @@ use std::sync::mpsc::TrySendError;
 
 use tracing::{debug, info, warn};
 
-use super::{Body, MAX_WANTED};
+use super::{Body, MAX_LOOKERS, MAX_WANTED};
 use crate::account::{Fate, InHand, Refusal};
 use crate::capture::{Ask, Choice, Wanted, count};
 use crate::clock::BootTime;
 use crate::contract::{Class, Trigger};
 use crate::firstpass::Observation;
 use crate::frame::Frame;
-use crate::still::{Asker, Candidate, Order, Pick};
+use crate::still::{Candidate, Order, Pick};
 
 impl Body {
-    /// Hears whoever asks, in order, as long as there is room for one who wants pictures.
-    pub(super) fn listen(&mut self, frame: &Frame<'_>) {
+    /// Hears what the clock asks for, and whoever else asks, in order, as long as there is room for them.
+    pub(super) fn hear(&mut self) {
+        let clock = &self.wiring.clock;
+        let now = self.timetable.now(|| {
+            let now = clock.boottime();
+            (now, clock.wall_at(now))
+        });
+        self.watcher.obey(now);
         self.wanted.retain(Wanted::goes_on);
-        while self.wanted.len() < MAX_WANTED {
+        while self.wanted.len() < MAX_WANTED && self.lookers.len() < MAX_LOOKERS {
             match self.wiring.asks.try_recv() {
-                Ok(Ask::Look(asker)) => self.show(frame, asker),
+                Ok(Ask::Look(asker)) => self.lookers.push(asker),
                 Ok(Ask::Keep(wanted)) => self.wanted.extend(Some(wanted).filter(Wanted::goes_on)),
                 Err(_) => break, // nobody asks, or nobody can any more
             }
         }
+        if !self.wanted.is_empty() {
+            self.watcher.look_at_next();
+        }
     }
 
-    fn show(&self, frame: &Frame<'_>, asker: Asker) {
-        let show = asked_for(Trigger::Command);
-        let pick = Pick::Show(Box::new(self.candidate(frame, show, None, Vec::new())), asker);
-        drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
+    /// Shows this frame to whoever wants to look.
+    pub(super) fn show(&mut self, frame: &Frame<'_>) {
+        for asker in std::mem::take(&mut self.lookers) {
+            let show = asked_for(Trigger::Command);
+            let pick = Pick::Show(Box::new(self.candidate(frame, show, None, Vec::new())), asker);
+            drop(self.wiring.picks.try_send(pick)); // full: the asker sees its channel close
+        }
     }
 
     /// One picture of this frame for each who wants one.

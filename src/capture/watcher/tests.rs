@@ -1,5 +1,6 @@
 use super::*;
 use crate::firstpass::trigger::Keep;
+use crate::firstpass::{Condition, TamperSettings};
 use crate::frame::{Geometry, PixelFormat, Stamp};
 
 const S: u64 = 1_000_000_000;
@@ -9,7 +10,22 @@ fn watcher(motion: bool, analyse_fps: Option<f64>, interval: Option<u64>) -> Wat
     let events = EventSettings { keep: Keep::First, ..EventSettings::default() };
     let motion = motion.then(|| (MotionSettings::default(), events));
     let interval = interval.map(Duration::from_secs);
+    let analyse_fps = analyse_fps.map(|fps| AnalyseFps { quiet: fps, active: fps });
     watcher_of(WatchSettings { motion, analyse_fps, interval, drop_similar: None })
+}
+
+/// One that keeps an event's first picture and looks at frames as often as this.
+fn adaptive(quiet: f64, active: f64) -> Watcher {
+    let events = EventSettings { keep: Keep::First, ..EventSettings::default() };
+    watcher_of(WatchSettings {
+        motion: Some((MotionSettings::default(), events)),
+        analyse_fps: Some(AnalyseFps { quiet, active }),
+        ..WatchSettings::default()
+    })
+}
+
+fn due() -> Now {
+    Now { due: true, ..Now::default() }
 }
 
 fn watcher_of(settings: WatchSettings) -> Watcher {
@@ -31,9 +47,14 @@ fn look(watcher: &mut Watcher, at: u64, square: Option<usize>) -> Seen {
             data[(y * 160 + x) * 2..(y * 160 + x + 40) * 2].fill(220);
         }
     }
+    show(watcher, at, &data)
+}
+
+/// A frame of these bytes.
+fn show(watcher: &mut Watcher, at: u64, data: &[u8]) -> Seen {
     let geometry = Geometry { format: PixelFormat::Yuyv, width: 160, height: 120, stride: 320 };
     let (captured, stamp) = (BootTime(at), Stamp::Driver);
-    watcher.watch(&Frame { geometry, data: &data, sequence: 0, captured, stamp })
+    watcher.watch(&Frame { geometry, data, sequence: 0, captured, stamp })
 }
 
 /// Which of the frames at these times are kept by the interval.
@@ -70,6 +91,160 @@ fn frames_are_analysed_at_the_pace_that_is_set_by_capture_time() {
         .filter(|n| watch(&mut watcher, S + n * S / 10, false).observation.is_some())
         .count();
     assert_eq!(looked, 20);
+}
+
+/// The times of looks, and of events' beginnings, in milliseconds, of a camera with this many frames a second:
+/// something moves from the tenth second to the fifteenth.
+fn paced(mut watcher: Watcher, fps: u64) -> (Vec<u64>, Vec<u64>) {
+    let (mut looks, mut begins) = (Vec::new(), Vec::new());
+    for n in 0..30 * fps {
+        let ms = n * 1000 / fps;
+        let seen = watch(&mut watcher, ms * 1_000_000, (10_000..15_000).contains(&ms));
+        looks.extend(seen.observation.is_some().then_some(ms));
+        begins.extend(seen.began().then_some(ms));
+    }
+    (looks, begins)
+}
+
+#[test]
+fn frames_are_looked_at_faster_while_the_scene_is_learnt_and_from_motion_to_its_events_end() {
+    let (looks, begins) = paced(adaptive(5.0, 10.0), 30);
+    let among = |from: u64, to: u64| looks.iter().filter(|ms| (from..to).contains(*ms)).count();
+    assert_eq!(among(0, 1000), 10, "the scene is learnt");
+    assert_eq!(among(2000, 10_000), 40);
+    assert!(begins.len() == 1 && begins[0] < 10_900, "{begins:?}");
+    assert_eq!(among(11_000, 19_000), 80, "the event, with the quiet time after it");
+    assert_eq!(among(22_000, 30_000), 40);
+}
+
+#[test]
+fn an_event_begins_hardly_later_than_when_every_frame_is_looked_at() {
+    for fps in [5, 10, 15, 25, 30] {
+        let every = watcher(true, None, None);
+        let begins = [paced(every, fps).1, paced(adaptive(5.0, 10.0), fps).1];
+        let [at, paced] = begins.map(|begins| begins[0]);
+        assert!(paced <= at + 270, "at {fps} frames a second: {paced} ms instead of {at}");
+    }
+}
+
+#[test]
+fn a_picture_says_what_was_seen_in_it_however_seldom_frames_are_looked_at() {
+    let mut watcher = watcher(true, Some(0.1), Some(3));
+    let looked = |watcher: &mut Watcher, n: u64| {
+        let seen = watch(watcher, n * S / 10, false);
+        (seen.observation.is_some(), seen.choice.map(|c| c.trigger))
+    };
+    for n in 0..=60 {
+        let expected = if n % 30 == 0 { (true, Some(Trigger::Interval)) } else { (false, None) };
+        assert_eq!(looked(&mut watcher, n), expected, "{n}");
+    }
+    watcher.look_at_next();
+    assert_eq!(looked(&mut watcher, 61), (true, None));
+    assert_eq!(looked(&mut watcher, 62), (false, None), "the next one only");
+    watcher.obey(&due());
+    assert_eq!(looked(&mut watcher, 63), (true, Some(Trigger::Schedule)));
+}
+
+#[test]
+fn outside_its_hours_motion_makes_no_event_and_the_scene_is_learnt() {
+    let pre_event = Some(PreEvent { within: Duration::from_secs(5), fps: 2.0, bytes: 1 << 20 });
+    let events = EventSettings { keep: Keep::First, pre_event, ..EventSettings::default() };
+    let motion = Some((MotionSettings::default(), events));
+    let mut watcher = watcher_of(WatchSettings { motion, ..WatchSettings::default() });
+    watcher.obey(&Now { motion: false, ..Now::default() });
+    let (mut moved, mut began) = (0, Vec::new());
+    for n in 0..300 {
+        if n == 200 {
+            watcher.obey(&Now::default());
+        }
+        let seen = watch(&mut watcher, n * S / 10, (100..250).contains(&n));
+        assert!(n >= 200 || (seen.choice.is_none() && !seen.remember), "{n}");
+        moved += u32::from(n < 200 && seen.observation.as_ref().is_some_and(|o| o.motion));
+        began.extend(seen.began().then_some(n));
+    }
+    assert!(moved > 50, "{moved}: it is looked at all the same");
+    assert!(matches!(began[..], [200..=205]), "{began:?}: at once, for the scene is known");
+}
+
+#[test]
+fn zones_are_on_as_the_clock_says_also_after_a_reopening() {
+    let left = vec![(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0)];
+    let polygon = crate::firstpass::Polygon(left);
+    let zone = crate::firstpass::Zone { polygon, active: Some(0) };
+    let events = EventSettings { keep: Keep::First, ..EventSettings::default() };
+    let settings = MotionSettings { exclude: vec![zone], ..MotionSettings::default() };
+    let motion = Some((settings, events));
+    let mut watcher = watcher_of(WatchSettings { motion, ..WatchSettings::default() });
+    let moved = |watcher: &mut Watcher, from: u64| {
+        let frames = (0..140).map(|n| watch(watcher, from + n * S / 10, n >= 100));
+        frames.filter(|seen| seen.observation.as_ref().is_some_and(|o| o.motion)).count()
+    };
+    let on = |on| Now { zones: vec![on], ..Now::default() };
+    watcher.obey(&on(true));
+    assert_eq!(moved(&mut watcher, 0), 0);
+    watcher.finish();
+    assert_eq!(moved(&mut watcher, 100 * S), 0, "still excluded");
+    watcher.obey(&on(false));
+    watcher.finish();
+    assert!(moved(&mut watcher, 200 * S) > 20);
+}
+
+#[test]
+fn a_picture_at_a_moment_is_taken_once_of_the_first_frame_that_can_be_one() {
+    let mut watcher = watcher_of(interval_of_a_second(Some(Likeness::Alike)));
+    assert_eq!(watch(&mut watcher, 0, false).choice.unwrap().trigger, Trigger::Interval);
+    watcher.obey(&due());
+    watcher.obey(&Now::default());
+    // It shows what the last one showed, and the interval is not due.
+    let choice = watch(&mut watcher, S / 2, false).choice.unwrap();
+    assert_eq!(
+        (choice.trigger, choice.class, &*choice.reason),
+        (Trigger::Schedule, Class::Interval, "schedule")
+    );
+    assert!(watch(&mut watcher, 6 * S / 10, false).choice.is_none(), "once");
+    // Due together they are one picture.
+    watcher.obey(&due());
+    assert_eq!(watch(&mut watcher, S, false).choice.unwrap().trigger, Trigger::Schedule);
+    assert!(watch(&mut watcher, 11 * S / 10, false).choice.is_none());
+}
+
+#[test]
+fn a_moment_waits_for_a_frame_that_can_be_read_and_is_no_picture_of_an_event() {
+    let triggers = |due_at: u64| {
+        let mut watcher = adaptive(5.0, 10.0);
+        let mut taken = Vec::new();
+        for n in 0..150 {
+            watcher.obey(&if n == due_at { due() } else { Now::default() });
+            let seen = watch(&mut watcher, n * S / 10, n >= 100);
+            taken.extend(seen.choice.map(|choice| (n, choice.trigger)));
+        }
+        taken
+    };
+    let [(event, Trigger::Motion)] = triggers(1000)[..] else { panic!("no event") };
+    let both = [(event, Trigger::Motion), (event + 1, Trigger::Schedule)];
+    assert_eq!(triggers(event), both);
+
+    let mut watcher = adaptive(5.0, 10.0);
+    watcher.obey(&due());
+    assert!(show(&mut watcher, 0, &[0; 100]).unusable.is_some());
+    assert_eq!(watch(&mut watcher, S, false).choice.unwrap().trigger, Trigger::Schedule);
+}
+
+#[test]
+fn a_moment_brings_no_picture_while_pictures_are_not_worth_taking() {
+    let skip = [Condition::Dark].into_iter().collect();
+    let tamper = TamperSettings { after: Duration::from_secs(1), skip };
+    let motion = MotionSettings { tamper: Some(tamper), ..MotionSettings::default() };
+    let mut watcher = watcher_of(WatchSettings {
+        motion: Some((motion, EventSettings::default())),
+        ..WatchSettings::default()
+    });
+    let dark = [0, 128].repeat(160 * 120);
+    (0..30).for_each(|n| assert!(show(&mut watcher, n * S / 10, &dark).choice.is_none()));
+    watcher.obey(&due());
+    assert!(show(&mut watcher, 3 * S, &dark).choice.is_none());
+    let later = (31..80).map(|n| watch(&mut watcher, n * S / 10, false));
+    assert!(later.filter(|seen| seen.choice.is_some()).count() == 0, "nothing is made up for");
 }
 
 #[test]

@@ -35,12 +35,21 @@ pub(crate) struct Camera {
     /// Take a picture every so often, whatever moves. Default: never.
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "365d"))]
     pub(crate) interval: Option<Time>,
+    /// Take a picture at these moments: `"mon-fri 08:00"`, `"sunrise+10m"`, or cron's five fields. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub(crate) at: Vec<String>,
     /// Drop pictures by interval, and further ones of an event, that show what the last one showed.
     #[serde(default)]
     pub(crate) drop_similar: DropSimilar,
-    /// Analyse at most so many frames a second. Default: every frame.
+    /// Analyse so many frames a second while nothing moves; the others go back unread.
+    #[serde(default = "five_fps")]
     #[schemars(range(min = 0.01, max = 1000.0))]
-    pub(crate) analyse_fps: Option<f64>,
+    pub(crate) analyse_fps: f64,
+    /// So many while something moves and until its event is over, and while the scene is learnt. Default: 10, or
+    /// `analyse_fps` where that is more.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub(crate) active_fps: Option<f64>,
     /// Longest wait for a frame before the camera counts as silent.
     #[serde(default = "five_seconds")]
     #[schemars(extend("minDuration" = "100ms", "maxDuration" = "60s"))]
@@ -205,6 +214,10 @@ pub(crate) struct Exec {
 pub(crate) struct Motion {
     /// Look for motion.
     pub(crate) enabled: bool,
+    /// Motion makes events in these hours only: `"mon-fri 18:00 to 07:00"`, `"sat,sun"`, `"sunset to sunrise"`.
+    /// Default: always.
+    #[schemars(length(max = 32))]
+    pub(crate) hours: Vec<String>,
     /// How much it takes to be motion: sets `threshold` and `min_area`, unless they are given.
     pub(crate) sensitivity: Sensitivity,
     /// Smallest share of the watched area that a moving thing must cover. Default: by `sensitivity`.
@@ -257,6 +270,7 @@ impl Default for Motion {
     fn default() -> Self {
         Self {
             enabled: true,
+            hours: Vec::new(),
             sensitivity: Sensitivity::Medium,
             min_area: None,
             min_width: 0.0,
@@ -286,7 +300,7 @@ pub(crate) struct Tamper {
     /// A condition is told when it has lasted so long, and is over when it has stayed away so long.
     #[schemars(extend("minDuration" = "1s", "maxDuration" = "1h"))]
     pub(crate) after: Time,
-    /// While one of these lasts, neither motion nor the interval takes pictures; commands do.
+    /// While one of these lasts, neither motion nor interval nor timetable takes pictures; commands do.
     #[schemars(length(max = 6))]
     pub(crate) skip: Vec<Condition>,
 }
@@ -318,6 +332,10 @@ pub(crate) struct Zone {
     /// Corners as `[x, y]` in 0..1 of width and height, from the top left; at least three.
     #[schemars(length(min = 3, max = 64))]
     pub(crate) points: Vec<Point>,
+    /// In these hours only. Default: always.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub(crate) hours: Vec<String>,
 }
 
 /// An area to cover.
@@ -353,6 +371,10 @@ impl JsonSchema for Point {
 
 fn five() -> u32 {
     5
+}
+
+fn five_fps() -> f64 {
+    5.0
 }
 
 fn five_seconds() -> Time {

@@ -12,7 +12,7 @@ use crate::config::place::Path;
 use crate::config::{raw, units};
 use crate::firstpass::similarity::Likeness;
 use crate::firstpass::trigger::{BurstLimit, EventSettings, Keep, PreEvent};
-use crate::firstpass::{Condition, MotionSettings, Polygon, Sensitivity, TamperSettings};
+use crate::firstpass::{Condition, MotionSettings, Polygon, Sensitivity, TamperSettings, Zone};
 use crate::frame::{Geometry, PixelFormat};
 use crate::still::Profile;
 use crate::still::privacy::Mask;
@@ -32,6 +32,8 @@ impl Check<'_> {
     ) -> Option<capture::Settings> {
         let tamper = tamper(&camera.tamper);
         let motion = self.motion(&camera.motion, tamper, shared.ring, &path.key("motion"));
+        let clock = self.by_clock(&camera, &shared.place, path);
+        let analyse_fps = self.analyse_fps(&camera, path);
         let look = self.picture(&camera.picture, &path.key("picture"));
         let source = self.source(&camera, path)?;
         let before = motion.as_ref().and_then(|(_, events)| events.pre_event);
@@ -41,9 +43,10 @@ impl Check<'_> {
         Some(capture::Settings {
             source,
             frame_timeout: camera.frame_timeout.0,
-            analyse_fps: camera.analyse_fps,
+            analyse_fps: Some(analyse_fps),
             motion,
             interval: camera.interval.map(|t| t.0),
+            clock,
             drop_similar: match camera.drop_similar {
                 raw::DropSimilar::Off => None,
                 raw::DropSimilar::Same => Some(Likeness::Same),
@@ -255,10 +258,7 @@ impl Check<'_> {
             (Some(raw::Keep::First), None) => Keep::First,
             (Some(raw::Keep::All), None) => Keep::All,
         };
-        let zones = |kind| {
-            let of_kind = motion.zone.iter().filter(move |z| z.kind == kind);
-            of_kind.map(|z| polygon(&z.points).into()).collect()
-        };
+        let zones = |kind| numbered(&motion.zone).filter(|z| z.0 == kind).map(|z| z.1).collect();
         let (threshold, min_area) = Sensitivity::from(motion.sensitivity).thresholds();
         #[allow(clippy::cast_possible_truncation, reason = "a share of 0 to 1")]
         let share = |of: f64| of as f32;
@@ -291,6 +291,15 @@ impl Check<'_> {
 fn tamper(tamper: &raw::Tamper) -> Option<TamperSettings> {
     let skip = tamper.skip.iter().copied().map(Condition::from).collect();
     tamper.enabled.then_some(TamperSettings { after: tamper.after.0, skip })
+}
+
+/// Zones with their kinds; those that have hours with their numbers, in the order of `ClockSettings::zones`.
+fn numbered(zones: &[raw::Zone]) -> impl Iterator<Item = (raw::ZoneKind, Zone)> {
+    let mut numbers = 0..;
+    zones.iter().map(move |zone| {
+        let active = if zone.hours.is_empty() { None } else { numbers.next() };
+        (zone.kind, Zone { polygon: polygon(&zone.points), active })
+    })
 }
 
 /// The format of a source that is known to give raw frames.
