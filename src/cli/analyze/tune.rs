@@ -44,8 +44,8 @@ use crate::still::canvas::{Canvas, Ink};
 use crate::still::privacy::Mask;
 
 /// Largest picture of the film.
-const FILM_SIZE: (usize, usize) = (960, 960);
-const FILM_QUALITY: u8 = 80;
+const FILM_SIZE: (usize, usize) = (800, 800);
+const FILM_QUALITY: u8 = 72;
 const SHEET_QUALITY: u8 = 88;
 /// Frames of which the empty scene is made.
 const SCENE_FRAMES: usize = 15;

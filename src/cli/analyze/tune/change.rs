@@ -50,11 +50,11 @@ impl Change {
         }
     }
 
-    /// The setting in the words of the configuration.
+    /// The setting in the words of the configuration, but for zones, which take more than a line.
     pub(super) fn line(&self) -> String {
         match self {
-            Self::Exclude(area) => {
-                format!("zone = exclude {}", points(&corners(*area)))
+            Self::Exclude([left, top, right, bottom]) => {
+                format!("exclude zone, x {left} to {right}, y {top} to {bottom}")
             }
             Self::MinDuration(time) => format!("min_duration = \"{}ms\"", time.as_millis()),
             Self::MinArea(share) => format!("min_area = {share}"),

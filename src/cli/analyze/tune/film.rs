@@ -5,8 +5,8 @@
 
 use super::log::Log;
 
-/// Most frames of a film: two minutes at 12 a second.
-pub(super) const MOST: usize = 1500;
+/// Most frames of a film: a minute and a half at 11 a second.
+pub(super) const MOST: usize = 1000;
 /// So much around an event is shown, in seconds.
 const AROUND: f64 = 1.0;
 
