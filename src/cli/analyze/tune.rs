@@ -80,7 +80,7 @@ impl<'a> Tuning<'a> {
 
     /// Takes what became of the next frames.
     pub(super) fn add(&mut self, told: &[Told]) {
-        told.iter().for_each(|told| self.log.add(told, told.n as f64 / self.about.fps));
+        remember(&mut self.log, told, self.about.fps);
     }
 
     /// The clip was seen: tries what it speaks for, draws everything, and writes it.
@@ -180,21 +180,22 @@ impl<'a> Tuning<'a> {
     }
 }
 
+fn remember(log: &mut Log, told: &[Told], fps: f64) {
+    told.iter().for_each(|told| log.add(told.n, told.n as f64 / fps, &told.seen));
+}
+
 /// Runs the detector over a clip with each of these settings, side by side.
 fn watch(clip: &Clip, about: &About, settings: &[WatchSettings]) -> anyhow::Result<Vec<Log>> {
     let story = |s: &WatchSettings| (Story::new(s.clone(), &about.boot), Log::new(about.size));
     let mut stories: Vec<_> = settings.iter().map(story).collect();
-    let add = |log: &mut Log, told: Vec<Told>| {
-        told.iter().for_each(|told| log.add(told, told.n as f64 / about.fps));
-    };
     clip.each(|frame| {
         for (story, log) in &mut stories {
-            add(log, story.next(frame.sequence, frame));
+            remember(log, &story.next(frame.sequence, frame), about.fps);
         }
         Ok(())
     })?;
     let end = |(story, mut log): (Story, Log)| {
-        add(&mut log, story.end());
+        remember(&mut log, &story.end(), about.fps);
         log.finish()
     };
     Ok(stories.into_iter().map(end).collect())

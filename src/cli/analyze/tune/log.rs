@@ -5,7 +5,6 @@
 
 use serde::Serialize;
 
-use super::super::story::Told;
 use super::visits::{self, Visit};
 use crate::capture::Seen;
 use crate::firstpass::trigger::{Reason, Transition};
@@ -113,14 +112,13 @@ impl Log {
         Self { size: (size.0.max(1), size.1.max(1)), ..Self::default() }
     }
 
-    /// Takes the next frame, `t` seconds after the first.
-    pub(super) fn add(&mut self, told: &Told, t: f64) {
+    /// Takes frame `n`, `t` seconds after the first; frames come in order.
+    pub(super) fn add(&mut self, n: u64, t: f64, seen: &Seen) {
         if self.moments.len() >= MOST_FRAMES {
             self.left_out += 1;
             return;
         }
-        let seen = &told.seen;
-        let moment = moment(told.n, t, seen);
+        let moment = moment(n, t, seen);
         let id = seen.step.as_ref().and_then(|step| step.event.as_deref());
         let change = seen.step.as_ref().and_then(|step| step.change.as_ref());
         if matches!(change, Some(Transition::Ended { .. })) || id.is_none() {
@@ -287,5 +285,98 @@ fn why(seen: &Seen) -> String {
             String::new()
         }
         _ => seen.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::capture::Choice;
+    use crate::contract::{Class, Trigger};
+    use crate::firstpass::Observation;
+    use crate::firstpass::trigger::{EndReason, Step};
+
+    const ID: &str = "71d4-5d4e";
+
+    fn seen(moves: bool, event: bool, change: Option<Transition>) -> Seen {
+        let b = PixelBox { x: 10, y: 10, w: 20, h: 20 };
+        let observation = Observation {
+            motion: moves,
+            score: if moves { 0.02 } else { 0.0 },
+            boxes: if moves { vec![b] } else { Vec::new() },
+            ..Observation::default()
+        };
+        let step = Step {
+            event: event.then(|| Arc::from(ID)),
+            take: None,
+            comparison: None,
+            change,
+            reason: if moves { Reason::Taken } else { Reason::NoMotion },
+        };
+        Seen { observation: Some(observation), step: Some(step), ..Seen::default() }
+    }
+
+    /// Ten frames a second: nothing, motion from frame 3 on, an event from 5 to 14 with a pause, its end in 15.
+    fn log() -> Log {
+        let mut log = Log::new((640, 360));
+        for n in 0..20 {
+            let moves = (3..12).contains(&n) && n != 4 && n != 8 && n != 9;
+            let change = match n {
+                5 => Some(Transition::Began),
+                15 => {
+                    let (event, why) = (Arc::from(ID), EndReason::Quiet);
+                    Some(Transition::Ended { event, duration: Duration::ZERO, why })
+                }
+                _ => None,
+            };
+            let mut seen = seen(moves, (5..15).contains(&n), change);
+            if n == 2 || n == 6 {
+                let (trigger, class) = (Trigger::Motion, Class::Best);
+                let (event, reason) =
+                    (Some((ID.to_owned(), false)), format!("kept for event {ID}"));
+                seen.choice = Some(Choice { trigger, class, event, reason });
+            }
+            log.add(n, n as f64 / 10.0, &seen);
+        }
+        log.finish()
+    }
+
+    #[test]
+    fn an_event_has_its_motion_before_it_its_longest_run_and_its_pictures() {
+        let log = log();
+        assert_eq!(log.events.len(), 1);
+        let event = &log.events[0];
+        // One frame without motion (4) is forgiven, two (8, 9) are a pause.
+        assert_eq!((event.since, event.began, event.last), (0.3, 0.5, 1.1));
+        assert!((event.run - 0.4).abs() < 1e-9, "{}", event.run);
+        assert_eq!((event.frames, event.goes), ((5, 15), false));
+        assert_eq!(event.kept, [2, 6], "also one from before it");
+        let figures = Figures { events: 1, going: 0, pictures: 2, similar: 0 };
+        assert_eq!((log.figures(), log.figures().staying()), (figures, 1));
+        assert_eq!(log.moments[2].why, "kept for event 1");
+        assert!(log.moments[5..15].iter().all(|m| m.event == Some(0)));
+        assert!(log.moments[15..].iter().chain(&log.moments[..5]).all(|m| m.event.is_none()));
+        assert_eq!(log.moments[0].why, "", "that nothing moves goes without saying");
+    }
+
+    #[test]
+    fn the_best_of_what_was_left_are_a_second_apart() {
+        let mut log = log();
+        log.moments.iter_mut().for_each(|m| m.t *= 5.0);
+        let left = log.best_left(&log.events[0], 4);
+        assert!(left.iter().all(|at| (5..15).contains(at) && *at != 6), "{left:?}");
+        let apart = |a: usize, b: usize| (log.moments[a].t - log.moments[b].t).abs() >= 1.0;
+        assert!(left.len() > 1 && left.windows(2).all(|w| apart(w[0], w[1])), "{left:?}");
+        assert_eq!(log.almost(4), [3], "motion before the event was no event");
+    }
+
+    #[test]
+    fn frames_beyond_the_bound_are_counted_and_nothing_more() {
+        let mut log = Log { moments: vec![Moment::default(); MOST_FRAMES], ..Log::default() };
+        log.add(1, 1.0, &seen(true, true, Some(Transition::Began)));
+        assert_eq!((log.moments.len(), log.events.len(), log.left_out), (MOST_FRAMES, 0, 1));
     }
 }
