@@ -248,7 +248,10 @@ impl Brush<'_> {
                 self.film.insert(avi::Writer::new(file, size, self.fps)?)
             }
         };
-        self.full = !film.add(&drawn.to_frame(FILM_QUALITY)?)?;
+        // A camera that changed its size: a film has one.
+        let mut shown = Canvas::new(film.size().0, film.size().1, draw::PAPER);
+        shown.put(0, 0, &drawn);
+        self.full = !film.add(&shown.to_frame(FILM_QUALITY)?)?;
         Ok(())
     }
 }

@@ -61,6 +61,11 @@ impl<W: Write + Seek> Writer<W> {
         Ok(true)
     }
 
+    /// Width and height of its frames.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.size.0 as usize, self.size.1 as usize)
+    }
+
     /// Frames so far.
     pub(super) fn frames(&self) -> usize {
         self.index.len()

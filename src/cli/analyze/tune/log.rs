@@ -35,7 +35,7 @@ pub(super) struct Moment {
     pub(super) event: Option<usize>,
     pub(super) kept: bool,
     /// The event that it is kept for, which may begin later.
-    of: Option<String>,
+    pub(super) of: Option<String>,
     /// It was due, but shows what the last picture showed.
     pub(super) similar: bool,
     /// Why it is kept or not, in words.
@@ -54,7 +54,8 @@ impl Moment {
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Event {
-    id: String,
+    /// What it is called everywhere else.
+    pub(super) id: String,
     /// Seconds from the clip's first frame: when its motion began, before `min_duration` was over.
     pub(super) since: f64,
     /// When it was an event.
@@ -104,7 +105,7 @@ pub(super) struct Log {
     /// Frames behind the last one that is remembered.
     pub(super) left_out: u64,
     /// The event that is on.
-    on: Option<usize>,
+    pub(super) on: Option<usize>,
 }
 
 impl Log {
