@@ -11,6 +11,7 @@
 //! is refused(broken) and told once per run of failures of its camera; the thread goes on.
 
 mod blocks;
+pub mod canvas;
 mod crop;
 pub mod encode;
 pub mod exif;

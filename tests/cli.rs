@@ -169,6 +169,65 @@ fn analyze_prints_a_line_a_frame_in_the_promised_shape_and_a_summary() {
     assert!(summary["events"].is_u64() && summary["kept"].is_u64(), "{summary}");
 }
 
+/// The JPEGs of an AVI, by the lengths that stand before them.
+fn film(path: &Path) -> Vec<Vec<u8>> {
+    let bytes = fs::read(path).unwrap();
+    let mut at = bytes.windows(4).position(|w| w == b"movi").unwrap() + 4;
+    let mut frames = Vec::new();
+    while &bytes[at..at + 4] == b"00dc" {
+        let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        frames.push(bytes[at + 8..at + 8 + length].to_vec());
+        at += 8 + length + length % 2;
+    }
+    assert_eq!(&bytes[at..at + 4], b"idx1");
+    frames
+}
+
+#[test]
+fn analyze_tune_writes_what_a_person_looks_at_and_a_film_that_can_be_read() {
+    let dir = temp();
+    let made = dir.path().join("a/b");
+    let clip = clip(dir.path(), 30);
+    let ended = vedette(&["analyze", "--json", "--tune", text(&made), text(&clip)]);
+    assert!(ended.status.success(), "{}", err(&ended));
+    let told = lines(&ended);
+    assert_eq!(told.len(), 32);
+    let advice = &told[30]["tune"];
+    assert_eq!(
+        (advice["suggestions"].as_array().map(Vec::len), &advice["toml"]),
+        (Some(0), &"".into())
+    );
+    assert!(!advice["remarks"].as_array().unwrap().is_empty(), "{advice}");
+    assert_eq!(told[31]["summary"]["frames"], 30, "the summary stays the last line");
+    assert!(is_jpeg(&made.join("sheet.jpg")));
+    let page = fs::read_to_string(made.join("index.html")).unwrap();
+    assert!(page.contains("Nothing is to be changed") && page.contains("sheet.jpg"), "{page}");
+    assert!(fs::read_to_string(made.join("score.svg")).unwrap().ends_with("</svg>\n"));
+    assert_eq!(film(&made.join("clip.avi")).len(), 30);
+    let again = vedette(&["analyze", "--json", text(&made.join("clip.avi"))]);
+    let again = lines(&again);
+    assert_eq!(again.last().unwrap()["summary"]["analysed"], 30, "the film is a clip itself");
+}
+
+#[test]
+fn analyze_tune_shows_nothing_that_is_masked() {
+    let dir = temp();
+    let mask = "[[camera.yard.mask]]\npoints = [[0, 0], [1, 0], [1, 1], [0, 1]]";
+    let path = config(dir.path(), &format!("{SCENE}\n{mask}"));
+    let (clip, made) = (clip(dir.path(), 12), dir.path().join("made"));
+    let args =
+        ["analyze", "--camera", "yard", "--tune", text(&made), "-c", text(&path), text(&clip)];
+    let ended = vedette(&args);
+    assert!(ended.status.success(), "{}", err(&ended));
+    assert!(out(&ended).contains("index.html"), "{}", out(&ended));
+    for frame in film(&made.join("clip.avi")) {
+        let shown = turbojpeg::decompress(&frame, turbojpeg::PixelFormat::GRAY).unwrap();
+        let (x, y) = (shown.width / 2 + 5, (shown.height - 72) / 2);
+        let middle = shown.pixels[y * shown.pitch + x];
+        assert!(middle < 40, "{middle}");
+    }
+}
+
 #[test]
 fn analyze_boxes_what_moves_in_raw_frames() {
     let dir = temp();

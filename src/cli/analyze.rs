@@ -2,26 +2,28 @@
 //!
 //! The shape of the lines is what people and benchmarks script against: it is only added to.
 
+mod clip;
 mod story;
+mod tune;
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use serde::Serialize;
 
+use self::clip::Clip;
 use self::story::{Story, Told};
+use self::tune::Tuning;
 use super::ConfigArgs;
 use super::status::count;
-use crate::camera::{Camera, CameraError, FilesSettings, Pace, files};
 use crate::capture::{Seen, WatchSettings};
-use crate::clock::{Clock, SystemClock};
 use crate::config::units;
 use crate::firstpass::trigger::{EventSettings, Transition};
 use crate::firstpass::{Condition, Direction, LightChange, MotionSettings, Quality, Vision};
+use crate::still::privacy::Mask;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -41,6 +43,10 @@ pub(super) struct Options {
     /// defaults.
     #[arg(long, value_name = "NAME")]
     camera: Option<String>,
+    /// Write into this directory what helps to set up the camera: a contact sheet, a film with all that was
+    /// seen, a plot, and a page with suggestions that were tried on the clip. Files of these names are replaced.
+    #[arg(long, value_name = "DIR")]
+    tune: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -88,38 +94,49 @@ struct Last<'a> {
     summary: &'a Summary,
 }
 
+#[derive(Serialize)]
+struct Advised<'a> {
+    tune: &'a tune::Advice,
+}
+
 fn analyze(options: &Options) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let settings_of_clip = FilesSettings {
-        path: options.clip.clone(),
-        size: options.size,
-        pace: Pace::Fast,
-        repeat: false,
+    let clip = Clip { path: options.clip.clone(), size: options.size, fps: options.fps };
+    let about = clip.about()?;
+    let seconds_per_frame = 1.0 / about.fps;
+    let (settings, masks) = watched(options)?;
+    let mut story = Story::new(settings.clone(), &about.boot);
+    let mut tuning = match &options.tune {
+        Some(dir) => {
+            let name = options.camera.as_deref().unwrap_or("NAME");
+            Some(Tuning::begin(&clip, about, dir, name, (&settings, &masks))?)
+        }
+        None => None,
     };
-    let mut camera = files::open(&settings_of_clip, clock.clone())?;
-    let seconds_per_frame = 1.0 / options.fps.unwrap_or_else(|| camera.fps());
-    let mut story = Story::new(watched(options)?, &clock.boot_id());
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut summary = Summary::default();
     let began = cpu_time();
-    loop {
-        match camera.next_frame(Duration::from_secs(1)) {
-            Ok(frame) => {
-                let told = story.next(frame.sequence, &frame);
-                tell(&mut out, options.json, seconds_per_frame, told, &mut summary)?;
-            }
-            Err(CameraError::Ended) => break,
-            Err(CameraError::Skip(why)) => tracing::debug!(why, "Frame is unusable."),
-            Err(CameraError::Timeout(_)) => {}
-            Err(CameraError::Lost(why)) => bail!("{why}"),
-        }
-    }
-    tell(&mut out, options.json, seconds_per_frame, story.end(), &mut summary)?;
+    clip.each(|frame| {
+        let told = story.next(frame.sequence, frame);
+        tuning.iter_mut().for_each(|tuning| tuning.add(&told));
+        tell(&mut out, options.json, seconds_per_frame, told, &mut summary)
+    })?;
+    let told = story.end();
+    tuning.iter_mut().for_each(|tuning| tuning.add(&told));
+    tell(&mut out, options.json, seconds_per_frame, told, &mut summary)?;
     if summary.frames == 0 {
         bail!("{} holds no frame", options.clip.display());
     }
     summary.cpu_ms_per_frame = (cpu_time() - began).as_secs_f64() * 1e3 / summary.frames as f64;
+    let advice = tuning.map(Tuning::finish).transpose()?;
+    if let Some(advice) = advice.as_ref().filter(|_| options.json) {
+        // Before the summary, which stays the last line.
+        serde_json::to_writer(&mut out, &Advised { tune: advice })?;
+        writeln!(out)?;
+    }
     write_summary(&mut out, options.json, &summary)?;
+    if let (Some(advice), Some(dir), false) = (&advice, &options.tune, options.json) {
+        out.write_all(tune::told(advice, dir).as_bytes())?;
+    }
     Ok(out.flush()?)
 }
 
@@ -147,16 +164,20 @@ impl Summary {
     }
 }
 
-/// Every frame is looked at, by the defaults or as a configured camera would at an hour at which all its hours hold.
-fn watched(options: &Options) -> anyhow::Result<WatchSettings> {
+/// Every frame is looked at, by the defaults or as a configured camera would at an hour at which all its hours hold;
+/// with the camera's masks.
+fn watched(options: &Options) -> anyhow::Result<(WatchSettings, Vec<Mask>)> {
     let Some(name) = &options.camera else {
         let motion = Some((MotionSettings::default(), EventSettings::default()));
-        return Ok(WatchSettings { motion, ..WatchSettings::default() });
+        return Ok((WatchSettings { motion, ..WatchSettings::default() }, Vec::new()));
     };
     let config = options.config.check().map_err(|e| anyhow::anyhow!("{}", e.render(false)))?;
     let found = config.cameras.into_iter().find(|c| c.profile.camera == *name);
     match found {
-        Some(c) => Ok(WatchSettings { analyse_fps: None, ..c.watch() }),
+        Some(c) => {
+            let masks = c.profile.masks.clone();
+            Ok((WatchSettings { analyse_fps: None, ..c.watch() }, masks))
+        }
         None => bail!("no camera is named \"{name}\" in {}", options.config.config.display()),
     }
 }

@@ -38,6 +38,50 @@ pub enum Corner {
     BottomRight,
 }
 
+/// How large letters are, one of the font's four sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letters {
+    /// 6 by 12 pixels.
+    Small,
+    /// 8 by 16.
+    Normal,
+    /// 12 by 24.
+    Large,
+    /// 16 by 32.
+    Huge,
+}
+
+impl Letters {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Small, Self::Normal, Self::Large, Self::Huge];
+
+    fn font(self) -> Font {
+        FONTS[FONTS.len() - 1 - self as usize]
+    }
+
+    /// Width of one in pixels.
+    #[must_use]
+    pub fn width(self) -> usize {
+        self.font().width
+    }
+
+    /// Height of one in pixels.
+    #[must_use]
+    pub fn height(self) -> usize {
+        self.font().height
+    }
+}
+
+/// The places `(x, y)` of the ink of one line of words, from its top left corner; at most [`MOST_CHARS`]
+/// of it.
+pub(super) fn ink(words: &str, letters: Letters) -> impl Iterator<Item = (usize, usize)> {
+    let font = letters.font();
+    words.chars().take(MOST_CHARS).enumerate().flat_map(move |(column, c)| {
+        let ink: Vec<_> = font.ink(c).collect();
+        ink.into_iter().map(move |(x, y)| (column * font.width + x, y))
+    })
+}
+
 /// Whose picture it is.
 pub(super) struct Names<'a> {
     pub(super) site: &'a str,
@@ -209,11 +253,12 @@ fn setting(words: &str, width: usize, height: usize) -> Option<(Font, Vec<String
 }
 
 /// Lines of at most so many characters, broken between words where that is possible.
-fn wrap(words: &str, columns: usize) -> Vec<String> {
+#[must_use]
+pub fn wrap(words: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words.split(' ') {
         let letters: Vec<char> = word.chars().collect();
-        for part in letters.chunks(columns) {
+        for part in letters.chunks(columns.max(1)) {
             let room = |line: &&mut String| line.chars().count() + 1 + part.len() <= columns;
             match lines.last_mut().filter(room) {
                 Some(line) => {

@@ -24,6 +24,11 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "What would the zones of a camera make of a clip?",
         "vedette analyze --camera front clip.avi",
     ),
+    (
+        "analyze",
+        "Set up a camera: look at tuned/index.html, and take over what it suggests:",
+        "vedette analyze --camera front --tune tuned clip.avi",
+    ),
 ];
 
 /// What is said on each page under FILES.
