@@ -126,9 +126,11 @@ def main():
     parser.add_argument("out", help="directory for the clips")
     parser.add_argument("names", nargs="*", help="clips, or beginnings of their names (default: all)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=0, help="other noise, weather, wind and clouds (default: those of docs/accuracy.md)")
     parser.add_argument("--new", action="store_true", help="only those that are not there yet")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
+    clips.SEED = args.seed
     wanted = [c.name for c in clips.ALL if not args.names or c.name.startswith(tuple(args.names))]
     if args.new:
         wanted = [n for n in wanted if not os.path.exists(os.path.join(args.out, n + ".json"))]

@@ -18,6 +18,8 @@ use super::light::Relight;
 /// Deviations above the threshold that count as noise. A mean absolute deviation is 0.8 standard
 /// deviations of normal noise.
 const NOISE: i16 = 4;
+/// The rim of a thing fills its samples in part: it needs no more than this part of the threshold.
+const RIM: i16 = 4;
 /// Below this mean the threshold falls with the light, for what things reflect does too; a fifth of it
 /// remains.
 const DARK: f32 = 120.0;
@@ -161,8 +163,14 @@ impl Limit {
     fn at(self, mean: i16, deviation: i16) -> i16 {
         let eighth = ((i32::from(mean) * i32::from(self.slope)) >> 16) as i16;
         let limit = (eighth.min(SMALL) << 3).min(self.most).max(self.least);
-        limit.saturating_add(deviation / ((1 << FINER) / NOISE))
+        limit.saturating_add(noise(deviation))
     }
+}
+
+/// As far as noise goes.
+#[inline(always)]
+fn noise(deviation: i16) -> i16 {
+    deviation / ((1 << FINER) / NOISE)
 }
 
 impl Background {
@@ -257,6 +265,21 @@ impl Background {
             counts.below += below as usize;
         }
         counts
+    }
+
+    /// Whether a sample left its mean as far as the rim of a thing does: by [`RIM`] of what
+    /// [`Self::compare`] asks for beyond the noise, and by half of the noise.
+    pub(super) fn rim(&self, luma: &[u8], threshold: u8) -> impl Fn(usize) -> bool {
+        let limit = Limit::new(threshold);
+        move |i| {
+            let (Some(&x), Some(&mean), Some(&deviation)) =
+                (luma.get(i), self.mean.get(i), self.deviation.get(i))
+            else {
+                return false;
+            };
+            let most = limit.at(mean, 0) / RIM;
+            (sample(x) - mean).abs() > most.saturating_add(noise(deviation) / 2)
+        }
     }
 
     /// Learns from a frame of which `changed` is known, `elapsed` after the last one.
@@ -436,6 +459,20 @@ mod tests {
         assert!(count(&b, &noisy(0)) > 200);
         follow(&mut b, 300, &mut noisy);
         assert!(count(&b, &noisy(0)) < 5);
+    }
+
+    #[test]
+    fn a_rim_takes_a_part_of_what_a_thing_takes_and_more_than_noise() {
+        let mut b = Background::default();
+        b.begin(&[150; 300]);
+        follow(&mut b, 300, |_| vec![150; 300]);
+        let rims = |b: &Background, level: u8| b.rim(&[level; 300], 20)(7);
+        assert_eq!([rims(&b, 155), rims(&b, 157), rims(&b, 143)], [false, true, true]);
+        assert_eq!(count(&b, &[157; 300]), 0);
+        let mut rng = fastrand::Rng::with_seed(4);
+        follow(&mut b, 300, |_| (0..300).map(|_| 140 + rng.u8(0..21)).collect());
+        assert!(!rims(&b, 157), "noise");
+        assert!(!b.rim(&[200; 300], 20)(300), "outside of the plane");
     }
 
     #[test]

@@ -13,6 +13,10 @@ const COMPANY: u8 = 3;
 const GAP: usize = 1;
 /// Most boxes told of one frame.
 const MOST: usize = 16;
+/// A box grows over a line of samples beside it of which one in so many belongs to the thing, and over no
+/// more than so many lines to each side: the rim of a thing fills its blocks only in part.
+const ONE_IN: usize = 6;
+const LINES: usize = 2;
 
 /// A stretch of changed samples in a row.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +46,48 @@ impl Extent {
         ((self.x0 + self.x1) as f32 / 2.0, (self.y0 + self.y1) as f32 / 2.0)
     }
 
-    /// Larger by half of itself, half of that on each side, and by one sample at least.
-    pub(super) fn grown(&self) -> Self {
+    /// Larger by half of itself, half of that on each side, and by one sample at least; or by `walked` of
+    /// its longer side on each.
+    pub(super) fn grown(&self, walked: f32) -> Self {
         let (w, h) = self.size();
-        let (dx, dy) = (w / 4 + 1, h / 4 + 1);
+        let walked = (walked * w.max(h) as f32) as usize;
+        let (dx, dy) = ((w / 4 + 1).max(walked), (h / 4 + 1).max(walked));
         Self {
             x0: self.x0.saturating_sub(dx),
             x1: self.x1 + dx,
             y0: self.y0.saturating_sub(dy),
             y1: self.y1 + dy,
         }
+    }
+
+    /// Its rows, in a plane of this width.
+    fn samples(self, width: usize) -> impl Iterator<Item = Range<usize>> {
+        (self.y0..self.y1).map(move |y| y * width + self.x0..y * width + self.x1)
+    }
+
+    /// Larger by the lines beside it, in a plane of this size, that belong to the rim of what is in it.
+    fn over_rim(mut self, (width, height): (usize, usize), is_rim: impl Fn(usize) -> bool) -> Self {
+        let row = |y: usize, e: Self| {
+            let rim = (e.x0..e.x1).filter(|x| is_rim(y * width + x)).count();
+            rim * ONE_IN >= e.x1 - e.x0
+        };
+        let column = |x: usize, e: Self| {
+            let rim = (e.y0..e.y1).filter(|y| is_rim(y * width + x)).count();
+            rim * ONE_IN >= e.y1 - e.y0
+        };
+        for _ in 0..LINES {
+            let e = self;
+            self = Self {
+                x0: e.x0 - usize::from(e.x0 > 0 && column(e.x0 - 1, e)),
+                x1: e.x1 + usize::from(e.x1 < width && column(e.x1, e)),
+                y0: e.y0 - usize::from(e.y0 > 0 && row(e.y0 - 1, e)),
+                y1: e.y1 + usize::from(e.y1 < height && row(e.y1, e)),
+            };
+            if self == e {
+                break;
+            }
+        }
+        self
     }
 
     /// How far the middles lie apart, across and down together, in half samples.
@@ -72,9 +108,11 @@ impl Extent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Blob {
     root: usize,
-    /// Changed samples.
+    /// Changed samples, without the rim.
     pub(super) area: usize,
-    /// Where it is.
+    /// Where these are.
+    pub(super) core: Extent,
+    /// Where it is, with its rim.
     pub(super) extent: Extent,
 }
 
@@ -91,15 +129,20 @@ impl Blob {
 /// The least that a thing must be, in samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Least {
+    /// Changed samples, without its rim.
+    pub(super) seed: usize,
+    /// Samples that it covers, with its rim.
     pub(super) area: usize,
     /// Of its box.
     pub(super) size: (usize, usize),
 }
 
 impl Least {
-    fn allows(self, blob: &Blob) -> bool {
+    /// `covers` counts the samples of a box that belong to what is in it.
+    fn allows(self, blob: &Blob, covers: impl Fn(Extent) -> usize) -> bool {
         let (w, h) = blob.extent.size();
-        blob.area >= self.area && w >= self.size.0 && h >= self.size.1
+        let fits = w >= self.size.0 && h >= self.size.1;
+        fits && (blob.area >= self.area || covers(blob.extent) >= self.area)
     }
 }
 
@@ -115,13 +158,29 @@ pub(super) struct Finder {
 impl Finder {
     /// Finds the things that are no smaller than `least` in a plane of 0 and 1, `width` wide; largest
     /// first.
-    pub(super) fn find(&mut self, changed: &[u8], width: usize, least: Least) {
+    ///
+    /// A sample that touches a thing belongs to it with less evidence than it takes to begin one, which
+    /// `is_rim` says of a sample: boxes grow over the rim of their things, and with it things are measured.
+    pub(super) fn find(
+        &mut self,
+        changed: &[u8],
+        width: usize,
+        least: Least,
+        is_rim: impl Fn(usize) -> bool,
+    ) {
         self.width = width;
         self.despeckle(changed);
         self.take_runs();
         self.join_rows();
         self.gather();
-        self.blobs.retain(|b| least.allows(b));
+        let (clean, height) = (&self.clean, self.clean.len() / width.max(1));
+        let is_its = |i| clean.get(i) == Some(&1) || is_rim(i);
+        self.blobs.retain_mut(|b| {
+            b.area >= least.seed && {
+                b.extent = b.core.over_rim((width, height), &is_rim);
+                least.allows(b, |e| e.samples(width).flatten().filter(|&i| is_its(i)).count())
+            }
+        });
         self.blobs.sort_unstable_by_key(|b| (std::cmp::Reverse(b.area), b.root));
     }
 
@@ -211,14 +270,15 @@ impl Finder {
             self.runs[i].parent = root;
             if root == i {
                 let extent = Extent { x0: run.x0, x1: run.x1, y0: run.y, y1: run.y + 1 };
-                self.blobs.push(Blob { root, area: run.x1 - run.x0, extent });
+                let area = run.x1 - run.x0;
+                self.blobs.push(Blob { root, area, core: extent, extent });
                 continue;
             }
             // Roots are the lowest index of their blob and were pushed in order.
             if let Ok(at) = self.blobs.binary_search_by_key(&root, |b| b.root) {
                 let blob = &mut self.blobs[at];
                 blob.area += run.x1 - run.x0;
-                let extent = &mut blob.extent;
+                let extent = &mut blob.core;
                 extent.x0 = extent.x0.min(run.x0);
                 extent.x1 = extent.x1.max(run.x1);
                 extent.y1 = extent.y1.max(run.y + 1);
@@ -250,14 +310,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn least(area: usize, size: (usize, usize)) -> Least {
-        Least { area, size }
+        Least { seed: 1, area, size }
     }
 
     fn found(picture: &[&str], smallest: usize) -> (Finder, Vec<(usize, PixelBox)>) {
         let plane: Vec<u8> =
             picture.iter().flat_map(|r| r.bytes().map(|b| u8::from(b == b'#'))).collect();
         let mut finder = Finder::default();
-        finder.find(&plane, picture[0].len(), least(smallest, (0, 0)));
+        finder.find(&plane, picture[0].len(), least(smallest, (0, 0)), |_| false);
         let size = (picture[0].len() as u32 * 8 - 3, picture.len() as u32 * 8 - 3);
         let things = finder.blobs().iter().map(|b| (b.area, b.pixels(size))).collect();
         (finder, things)
@@ -303,10 +363,34 @@ mod tests {
         let plane: Vec<u8> = picture.concat().bytes().map(|b| u8::from(b == b'#')).collect();
         let mut finder = Finder::default();
         let mut count = |size| {
-            finder.find(&plane, 9, least(1, size));
+            finder.find(&plane, 9, least(1, size), |_| false);
             finder.blobs().len()
         };
         assert_eq!([count((3, 2)), count((4, 1)), count((1, 3)), count((6, 1))], [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_box_grows_over_the_rim_of_its_thing_and_no_farther() {
+        let plane: Vec<u8> = ["0000000", "0000000", "0011000", "0011000", "0000000", "0000000"]
+            .concat()
+            .bytes()
+            .map(|b| b - b'0')
+            .collect();
+        let found = |rim: &[&str], area: usize| {
+            let rim = rim.concat().into_bytes();
+            let mut finder = Finder::default();
+            finder.find(&plane, 7, least(area, (0, 0)), |i| rim[i] == b'+');
+            finder.blobs().first().map(|b| b.extent)
+        };
+        let grown = |rim: &[&str]| found(rim, 4).unwrap();
+        let thing = Extent { x0: 2, x1: 4, y0: 2, y1: 4 };
+        let none = ".......";
+        assert_eq!(grown(&[none; 6]), thing);
+        let head = [none, "..+....", "..++...", "..+++..", none, none];
+        assert_eq!(grown(&head), Extent { x1: 5, y0: 1, ..thing });
+        assert_eq!(grown(&["+++++++"; 6]), Extent { x0: 0, x1: 6, y0: 0, y1: 6 }, "two lines");
+        assert_eq!(grown(&["+.....+", none, none, none, none, "+.....+"]), thing, "elsewhere");
+        assert!(found(&head, 6).is_some() && found(&head, 7).is_none(), "it covers six");
     }
 
     #[test]
@@ -329,7 +413,7 @@ mod tests {
         ) {
             let height = plane.len() / width;
             let mut finder = Finder::default();
-            finder.find(&plane[..width * height], width, least(1, (0, 0)));
+            finder.find(&plane[..width * height], width, least(1, (0, 0)), |_| false);
             let total: usize = finder.blobs().iter().map(|b| b.area).sum();
             prop_assert_eq!(total, finder.clean.iter().map(|&c| usize::from(c)).sum::<usize>());
             for b in finder.boxes((width as u32 * 8, height as u32 * 8)) {

@@ -24,6 +24,15 @@ const TEXTURE: f64 = 3.0;
 /// Correlation with the texture below from which on a blob is light. A thing's own texture has none
 /// with what it covers.
 const SAME_TEXTURE: f64 = 0.7;
+/// Mean level up to which it is dark somewhere.
+const DARK: f32 = 64.0;
+/// An outline is in the one picture when it is so many times as strong there as in the other.
+const OUTLINE: f32 = 2.0;
+/// Share of samples that show what is beside them, and share of their differences that one shift explains.
+const SHIFTED: f32 = 0.7;
+const ONE_SHIFT: f32 = 0.4;
+/// Levels by which a shifted sample may lie beyond its neighbours.
+const BETWEEN: f32 = 3.0;
 /// Light that comes little by little changes by less than this many levels from a frame to one some
 /// 200 ms later. The edges of what moves change by its contrast.
 const GRADUAL: f32 = 8.0;
@@ -144,21 +153,86 @@ pub(super) fn shines_through(
     mean: &[i16],
     runs: impl Iterator<Item = Range<usize>>,
 ) -> bool {
-    let (mut seen, mut below, mut both, mut count) = (0.0, 0.0, 0.0, 0.0);
+    let mut texture = Texture::default();
+    for run in runs {
+        let (xs, ms) = (luma.get(run.clone()), mean.get(run));
+        texture.add(xs.unwrap_or_default(), ms.unwrap_or_default());
+    }
+    texture.below > TEXTURE * TEXTURE * texture.count && texture.is_same(SAME_TEXTURE)
+}
+
+/// Does this blob, given by its runs of samples, hide the scene below? It does where its texture is another.
+/// Without any texture, in it and below, it does unless it is brighter where it was dark: there light
+/// that comes on is seen.
+pub(super) fn hides(luma: &[u8], mean: &[i16], runs: impl Iterator<Item = Range<usize>>) -> bool {
+    let (mut texture, mut count, mut brighter, mut behind) = (Texture::default(), 0, 0, 0.0);
     for run in runs {
         let (xs, ms) = (luma.get(run.clone()), mean.get(run));
         let (xs, ms) = (xs.unwrap_or_default(), ms.unwrap_or_default());
-        for (x, m) in xs.windows(2).zip(ms.windows(2)) {
-            let dx = f64::from(x[1]) - f64::from(x[0]);
-            let dm = f64::from(level(m[1]) - level(m[0]));
-            seen += dx * dx;
-            below += dm * dm;
-            both += dx * dm;
-            count += 1.0;
+        texture.add(xs, ms);
+        for (&x, &m) in xs.iter().zip(ms) {
+            count += 1;
+            brighter += usize::from(f32::from(x) > level(m));
+            behind += level(m);
         }
     }
-    let textured = below > TEXTURE * TEXTURE * count;
-    textured && both > SAME_TEXTURE * (seen * below).sqrt()
+    let shone_on = brighter * 10 >= count * 9 && behind < DARK * count as f32;
+    !shone_on && !texture.is_same(SAME_TEXTURE)
+}
+
+/// Is this blob the place that a thing left, which had been taken for the scene? The outline of what is there
+/// is seen in the frame, that of what is gone in the learnt scene.
+pub(super) fn is_left(
+    luma: &[u8],
+    mean: &[i16],
+    width: usize,
+    runs: impl Iterator<Item = Range<usize>>,
+) -> bool {
+    let (mut seen, mut learnt) = (0.0, 0.0);
+    let mut across = |inside: usize, outside: usize| {
+        let (Some(&x), Some(&y)) = (luma.get(inside), luma.get(outside)) else { return };
+        let (Some(&m), Some(&n)) = (mean.get(inside), mean.get(outside)) else { return };
+        seen += f32::from(x.abs_diff(y));
+        learnt += (level(m) - level(n)).abs();
+    };
+    for run in runs {
+        let column = run.start % width.max(1);
+        // A sample on the outline is half of each.
+        if column >= 2 {
+            across((run.start + 1).min(run.end - 1), run.start - 2);
+        }
+        if column + run.len() + 2 <= width {
+            across(run.end.saturating_sub(2).max(run.start), run.end + 1);
+        }
+    }
+    learnt > OUTLINE * seen
+}
+
+/// Does this blob show the scene itself, shifted by less than a sample? Its samples show what is seen beside
+/// them, or something between, and one shift explains most of how they differ from the learnt scene. A
+/// branch that sways and a mast that trembles do that.
+pub(super) fn is_shifted(
+    luma: &[u8],
+    mean: &[i16],
+    width: usize,
+    runs: impl Iterator<Item = Range<usize>>,
+) -> bool {
+    let (mut between, mut count, mut flow) = (0, 0, Flow::default());
+    for i in runs.flatten() {
+        count += 1;
+        let (Some(&x), Some(y)) = (luma.get(i), i.checked_sub(width)) else { continue };
+        let row = |i: usize| mean.get(i.saturating_sub(1)..i + 2);
+        let (Some(above), Some(here), Some(below)) = (row(y), row(i), row(i + width)) else {
+            continue;
+        };
+        let near = [above, here, below].into_iter().flatten();
+        let (least, most) = near.fold((i16::MAX, i16::MIN), |(a, b), &m| (a.min(m), b.max(m)));
+        let x = f32::from(x);
+        between += usize::from(x >= level(least) - BETWEEN && x <= level(most) + BETWEEN);
+        let slope = |from: i16, to: i16| (level(to) - level(from)) / 2.0;
+        flow.add(slope(here[0], here[2]), slope(above[1], below[1]), x - level(here[1]));
+    }
+    between as f32 > SHIFTED * count as f32 && flow.explained() > ONE_SHIFT
 }
 
 /// How many samples of this blob came at once, since the `earlier` plane: half of what sets them off
@@ -192,6 +266,67 @@ pub(super) fn is_steady(luma: &[u8], earlier: &[u8]) -> bool {
     }
     let count = luma.len().min(earlier.len());
     moved * 7 <= count && sum.unsigned_abs() as usize <= 3 * count
+}
+
+/// Sums for the shift that explains differences from the learnt scene by its slopes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    xx: f32,
+    xy: f32,
+    yy: f32,
+    xd: f32,
+    yd: f32,
+    dd: f32,
+}
+
+impl Flow {
+    fn add(&mut self, x: f32, y: f32, d: f32) {
+        self.xx += x * x;
+        self.xy += x * y;
+        self.yy += y * y;
+        self.xd += x * d;
+        self.yd += y * d;
+        self.dd += d * d;
+    }
+
+    /// Share of the squared differences that the best shift explains: least squares.
+    fn explained(self) -> f32 {
+        let det = self.xx * self.yy - self.xy * self.xy;
+        if det <= f32::EPSILON * self.xx * self.yy || self.dd <= 0.0 {
+            let (slope, both) =
+                if self.xx > self.yy { (self.xx, self.xd) } else { (self.yy, self.yd) };
+            return both * both / (slope * self.dd).max(f32::MIN_POSITIVE);
+        }
+        let (u, v) = (self.yy * self.xd - self.xy * self.yd, self.xx * self.yd - self.xy * self.xd);
+        (u * self.xd + v * self.yd) / (det * self.dd)
+    }
+}
+
+/// Sums of squared differences of neighbours, in a frame and in the scene below.
+#[derive(Clone, Copy, Debug, Default)]
+struct Texture {
+    seen: f64,
+    below: f64,
+    both: f64,
+    count: f64,
+}
+
+impl Texture {
+    fn add(&mut self, luma: &[u8], mean: &[i16]) {
+        for (x, m) in luma.windows(2).zip(mean.windows(2)) {
+            let dx = f64::from(x[1]) - f64::from(x[0]);
+            let dm = f64::from(level(m[1]) - level(m[0]));
+            self.seen += dx * dx;
+            self.below += dm * dm;
+            self.both += dx * dm;
+            self.count += 1.0;
+        }
+    }
+
+    /// Are the two correlated by more than this?
+    fn is_same(&self, correlation: f64) -> bool {
+        self.both > correlation * (self.seen * self.below).sqrt()
+    }
 }
 
 /// Sums for a line through points.
@@ -288,5 +423,58 @@ mod tests {
             !shines_through(&lit, &[from_level(80.0); 4000], runs()),
             "nothing below to shine through"
         );
+    }
+
+    const WIDTH: usize = 20;
+
+    /// Two rows of a thing at columns 8 to 12, in a plane of three rows.
+    fn rows() -> impl Iterator<Item = Range<usize>> {
+        [8..12, 28..32].into_iter()
+    }
+
+    fn middle() -> impl Iterator<Item = Range<usize>> {
+        std::iter::once(24..36)
+    }
+
+    fn plane(f: impl Fn(usize) -> f32) -> (Vec<u8>, Vec<i16>) {
+        let levels = (0..3 * WIDTH).map(|i| f(i % WIDTH));
+        levels.map(|l| (l.round() as u8, from_level(l))).unzip()
+    }
+
+    #[test]
+    fn a_scene_shifted_by_part_of_a_sample_is_told_from_a_thing() {
+        let (_, mean) = plane(|x| 100.0 + 6.0 * x as f32);
+        let (swayed, _) = plane(|x| 103.0 + 6.0 * x as f32);
+        let (thing, _) = plane(|_| 230.0);
+        assert!(is_shifted(&swayed, &mean, WIDTH, middle()));
+        assert!(!is_shifted(&thing, &mean, WIDTH, middle()));
+        let (flat, _) = plane(|_| 157.0);
+        let (_, waves) = plane(|x| 157.0 + if x % 2 == 0 { 30.0 } else { -30.0 });
+        assert!(!is_shifted(&flat, &waves, WIDTH, middle()), "between, but not by a shift");
+        assert!(!is_shifted(&thing, &mean, WIDTH, std::iter::once(58..70)), "beyond the plane");
+    }
+
+    #[test]
+    fn the_place_that_a_thing_left_has_its_outline_in_the_learnt_scene_alone() {
+        let (bare, bare_mean) = plane(|x| 100.0 + x as f32);
+        let (thing, thing_mean) =
+            plane(|x| if (8..12).contains(&x) { 30.0 } else { 100.0 + x as f32 });
+        assert!(is_left(&bare, &thing_mean, WIDTH, rows()));
+        assert!(!is_left(&thing, &bare_mean, WIDTH, rows()));
+        assert!(!is_left(&bare, &thing_mean, WIDTH, std::iter::once(58..70)), "beyond the plane");
+    }
+
+    #[test]
+    fn a_thing_hides_what_is_behind_it_and_light_does_not() {
+        let (_, wall) = plane(|x| 120.0 + 30.0 * (x as f32 * 1.7).sin());
+        let (lit, _) = plane(|x| 60.0 + 15.0 * (x as f32 * 1.7).sin());
+        let (person, _) = plane(|x| 90.0 - 30.0 * (x % 2) as f32);
+        assert!(hides(&person, &wall, rows()));
+        assert!(!hides(&lit, &wall, rows()), "a shadow");
+        let (dark, by_night) = plane(|_| 20.0);
+        let (pane, _) = plane(|_| 120.0);
+        assert!(!hides(&pane, &by_night, rows()), "a window");
+        let (_, by_day) = plane(|_| 120.0);
+        assert!(hides(&dark, &by_day, rows()), "a parcel");
     }
 }

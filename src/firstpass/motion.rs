@@ -12,6 +12,19 @@
 //!                                 └──────────────────────────────────┘
 //!                                    as before within 2 s: a flash
 //! ```
+//!
+//! While it watches, each group of changed samples is asked what it is, cheapest question first:
+//!
+//! | seen in it | it is | what becomes of it |
+//! |---|---|---|
+//! | the learnt texture, brighter or darker | light | learnt at once |
+//! | no outline of its own, where the scene has one | the place that a thing left | learnt at once |
+//! | samples that come and go again and again | a branch | left to the noise |
+//! | the scene, shifted by part of a sample | a branch, a trembling mast | no proof that it moves |
+//! | it was elsewhere before | a thing | motion, as long as it is there |
+//! | much of the picture, at once | a thing | motion |
+//! | what hides the scene, between frames far apart | a thing that came and stands | motion |
+//! | none of this, for a second | light | learnt at once |
 
 use std::time::Duration;
 
@@ -51,6 +64,8 @@ const BRIGHT: f32 = 0.05;
 const UNSTEADY: Duration = Duration::from_secs(4);
 /// Changes from frame to frame are judged over at least this time.
 const STEP: Duration = Duration::from_millis(190);
+/// Between frames so far apart somebody may come and stand, who is then never seen to move.
+const SPARSE: Duration = Duration::from_millis(400);
 /// From this share of the plane on a thing that came at once is motion at once; a smaller one must be seen to
 /// move ([`super::track`]), for a rain drop, a flake or a window that lights up comes at once too.
 const OBVIOUS: f32 = 0.01;
@@ -192,7 +207,7 @@ impl Motion {
         self.changed.clear();
         self.changed.resize(luma.data.len(), 0);
         self.background.begin(&luma.data);
-        self.tracks.clear();
+        self.tracks.clear(at);
         self.phase = Phase::Warming { since: at, frames: 1 };
     }
 
@@ -235,7 +250,7 @@ impl Motion {
         if counts.changed < FEWEST {
             return Observation { light_change: change, ..Observation::default() };
         }
-        let found = self.find(luma, at);
+        let found = self.find(luma, at, elapsed);
         if found.lit as f32 >= BRIGHT * luma.data.len() as f32 {
             return self.settle(at);
         }
@@ -288,7 +303,7 @@ impl Motion {
 
     /// Finds the moving things of the changed samples in the zone. Those that are only light (a lamp's
     /// cone, a window that pales) go into the model at once.
-    fn find(&mut self, luma: &Luma, at: BootTime) -> Found {
+    fn find(&mut self, luma: &Luma, at: BootTime, elapsed: Duration) -> Found {
         for (changed, &zone) in self.changed.iter_mut().zip(&self.zone) {
             *changed &= zone;
         }
@@ -296,14 +311,20 @@ impl Motion {
         let smallest = (min_area * self.watched as f32).ceil() as usize;
         let side = |share: f32, of: usize| (share * of as f32).round() as usize;
         let size = (side(min_width, luma.width), side(min_height, luma.height));
-        self.finder.find(&self.changed, luma.width, Least { area: smallest.max(FEWEST), size });
+        let least = Least { seed: FEWEST, area: smallest.max(FEWEST), size };
+        {
+            let rim = self.background.rim(&luma.data, self.settings.threshold);
+            let is_rim = |i: usize| self.zone.get(i) == Some(&1) && rim(i);
+            self.finder.find(&self.changed, luma.width, least, is_rim);
+        }
         let share = |of: f32| (of * luma.data.len() as f32) as usize;
         let (large, obvious) = (share(LARGE).max(TELLING), share(OBVIOUS));
         let unsteady = self.unsteady.is_some_and(|since| at.since(since) < UNSTEADY);
+        let sparse = elapsed >= SPARSE;
         let earlier = self.earlier.plane(at);
         let (background, data, tracks) = (&mut self.background, &luma.data, &mut self.tracks);
         let mut found = Found::default();
-        tracks.begin(at);
+        tracks.begin(at, elapsed);
         self.finder.drop_if(|blob, runs| {
             let mean = background.mean();
             if blob.area >= large && light::shines_through(data, mean, runs.clone()) {
@@ -316,14 +337,21 @@ impl Motion {
             }
             let sudden = light::sudden(data, earlier, mean, runs.clone());
             let gradual = sudden * 8 <= blob.area;
+            if gradual && light::is_left(data, mean, luma.width, runs.clone()) {
+                runs.for_each(|run| background.adopt(data, run));
+                return true;
+            }
             let sways = background.restless(runs.clone()) * 2 > blob.area;
+            let shifted = light::is_shifted(data, mean, luma.width, runs.clone());
             let how = match !gradual || sudden >= MOVES {
                 _ if sways => How::Sways,
+                _ if shifted => How::Shifts,
                 true => How::Moves,
+                _ if sparse && light::hides(data, mean, runs.clone()) => How::Hides,
                 false => How::Stands,
             };
-            let track = (!(gradual && unsteady)).then(|| tracks.follow(blob.extent, how));
-            let at_once = !gradual && !sways && blob.area >= obvious;
+            let track = (!(gradual && unsteady)).then(|| tracks.follow(blob.core, how));
+            let at_once = !gradual && !sways && !shifted && blob.area >= obvious;
             match track {
                 Some(track) if track.moves || at_once => {
                     found.largest.get_or_insert(track);

@@ -6,6 +6,10 @@
 //! never moves: rain drops and flakes are elsewhere in the next frame. Its direction is that of its box's middle over the last second or so, in eight words:
 //! degrees would promise what boxes of eight pixels cannot hold. Bounded: no more than [`MOST`] are
 //! followed, the largest first.
+//!
+//! Where few frames are looked at, a thing is elsewhere in the next one, and one may come and stand between
+//! two of them: the longer the step, the farther a thing is looked for and the longer a doubtful one is kept,
+//! and what is known to hide the scene behind it moves without having gone anywhere.
 
 use std::time::Duration;
 
@@ -18,6 +22,11 @@ const MOST: usize = 16;
 const LOST: Duration = Duration::from_secs(2);
 /// One that was never seen to move is forgotten sooner.
 const DOUBTFUL: Duration = Duration::from_millis(450);
+/// Neither before two frames went by without it.
+const FRAMES: f32 = 2.25;
+/// A thing is looked for where it was, and beyond steps of this length also as far as somebody walks
+/// meanwhile: his own height a second, half of it by each of both boxes.
+const BESIDE: Duration = Duration::from_millis(250);
 /// How often a thing must be seen to move, its first frame counted, and least time from one to the next.
 const MOVES: u32 = 2;
 const STEP: Duration = Duration::from_millis(150);
@@ -29,6 +38,8 @@ const ELSEWHERE: usize = 2;
 const LIGHT: f32 = 0.5;
 const HEAVY: f32 = 4.0;
 const CLUTTER: f32 = 8.0;
+/// As much is expected at first: it takes a while to know that it does not rain.
+const UNKNOWN: f32 = 2.0 * HEAVY;
 /// What came little by little is light after this time, and what came at once after twice of it without moving;
 /// a branch stands for a moment at the end of each swing.
 const PALE: Duration = Duration::from_millis(600);
@@ -109,6 +120,10 @@ pub(super) enum How {
     Moves,
     /// It is where it was, or came little by little.
     Stands,
+    /// It may be the scene itself, shifted a little: no proof of anything.
+    Shifts,
+    /// It is where it was, and hides what is behind it: it came between two frames that lie far apart.
+    Hides,
     /// It comes and goes, again and again, in the same place: a branch. Whatever it was taken for before.
     Sways,
 }
@@ -148,16 +163,21 @@ pub(super) struct Tracks {
     /// Those before this place were met in this frame.
     met: usize,
     at: BootTime,
+    /// Time from the last frame to this one.
+    elapsed: Duration,
     /// Things a second that came and never moved: rain, snow, insects.
     clutter: f32,
 }
 
 impl Tracks {
-    /// A frame begins: what was not seen for too long is gone.
-    pub(super) fn begin(&mut self, at: BootTime) {
-        let step = at.since(self.at).min(LOST).as_secs_f32();
+    /// A frame begins, `elapsed` after the last: what was not seen for too long is gone.
+    pub(super) fn begin(&mut self, at: BootTime, elapsed: Duration) {
+        let step = at.since(self.at).as_secs_f32();
         let before = self.tracks.len();
-        self.tracks.retain(|t| at.since(t.seen) < if t.moves { LOST } else { DOUBTFUL });
+        let least = elapsed.mul_f32(FRAMES);
+        let (lost, doubtful) = (LOST.max(least), DOUBTFUL.max(least));
+        self.tracks.retain(|t| at.since(t.seen) < if t.moves { lost } else { doubtful });
+        self.elapsed = elapsed;
         let gone = (before - self.tracks.len()) as f32;
         self.clutter += gone / CLUTTER - self.clutter * (step / CLUTTER).min(1.0);
         (self.met, self.at) = (0, at);
@@ -167,7 +187,11 @@ impl Tracks {
     pub(super) fn follow(&mut self, thing: Extent, how: How) -> Told {
         let open = self.tracks.iter().enumerate().skip(self.met);
         // Among drops everything would meet something.
-        let reach = |e: Extent| if self.clutter > HEAVY { e } else { e.grown() };
+        let walked = self.elapsed.saturating_sub(BESIDE).as_secs_f32() / 2.0;
+        let reach = |e: Extent| match self.clutter > HEAVY {
+            true => e,
+            false => e.grown(walked),
+        };
         let best = open
             .map(|(i, t)| (i, reach(t.extent).overlap(&reach(thing))))
             .filter(|(_, shared)| *shared > 0)
@@ -203,8 +227,8 @@ impl Tracks {
     }
 
     /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    pub(super) fn clear(&mut self, at: BootTime) {
+        *self = Self { clutter: UNKNOWN, at, ..Self::default() };
     }
 }
 
@@ -221,6 +245,9 @@ impl Track {
         let elsewhere = at.since(self.counted) >= STEP && self.place.apart(&extent) >= ELSEWHERE;
         if how == How::Sways {
             (self.moved, self.moves) = (0, false);
+        }
+        if how == How::Hides && self.moved > 0 && needed == MOVES {
+            self.moves = true;
         }
         if how == How::Moves && (self.moved == 0 || elsewhere) {
             self.moved += 1;
@@ -248,8 +275,10 @@ impl Track {
 mod tests {
     use super::*;
 
+    const FRAME: Duration = Duration::from_millis(200);
+
     fn at(frame: u64) -> BootTime {
-        BootTime(frame * 200_000_000)
+        BootTime(0) + FRAME * frame as u32
     }
 
     fn thing(x: usize, y: usize) -> Extent {
@@ -258,7 +287,7 @@ mod tests {
 
     /// Follows the things of one frame, and tells of the first.
     fn frame(tracks: &mut Tracks, things: &[Extent], n: u64) -> Told {
-        tracks.begin(at(n));
+        tracks.begin(at(n), FRAME);
         let told: Vec<Told> = things.iter().map(|t| tracks.follow(*t, How::Moves)).collect();
         told[0]
     }
@@ -309,7 +338,7 @@ mod tests {
     fn a_thing_moves_when_it_is_seen_to_and_goes_on_being_one_while_it_stands() {
         let mut tracks = Tracks::default();
         let moves = [true, false, true, false, false].iter().enumerate().map(|(n, moving)| {
-            tracks.begin(at(n as u64));
+            tracks.begin(at(n as u64), FRAME);
             tracks.follow(thing(20 + n, 20), if *moving { How::Moves } else { How::Stands }).moves
         });
         assert_eq!(moves.collect::<Vec<_>>(), [false, false, true, true, true]);
@@ -320,7 +349,7 @@ mod tests {
         let mut tracks = Tracks::default();
         let told: Vec<_> = (0..8)
             .map(|n| {
-                tracks.begin(at(n));
+                tracks.begin(at(n), FRAME);
                 tracks.follow(thing(20, 20), if n < 3 { How::Moves } else { How::Stands })
             })
             .collect();
@@ -334,7 +363,7 @@ mod tests {
         let mut tracks = Tracks::default();
         let (mut drops, mut walker) = (0, 0);
         for n in 0..300u64 {
-            tracks.begin(at(n));
+            tracks.begin(at(n), FRAME);
             if n >= 100 {
                 walker += u32::from(tracks.follow(thing(n as usize % 200, 100), How::Moves).moves);
             }
@@ -346,6 +375,29 @@ mod tests {
             }
         }
         assert!(drops < 12 && walker > 180, "{drops} drops, {walker} of 200");
+    }
+
+    #[test]
+    fn what_stands_where_it_came_and_hides_the_scene_is_a_thing_unless_it_rains() {
+        let moves = |mut tracks: Tracks| {
+            let second = Duration::from_secs(1);
+            tracks.begin(at(5), second);
+            tracks.follow(thing(20, 20), How::Moves);
+            tracks.begin(at(10), second);
+            tracks.follow(thing(20, 20), How::Hides).moves
+        };
+        assert!(moves(Tracks::default()));
+        assert!(!moves(Tracks { clutter: HEAVY, ..Tracks::default() }));
+    }
+
+    #[test]
+    fn a_start_expects_rain_and_a_quiet_time_forgets_it() {
+        let needed = |began: u64| {
+            let mut tracks = Tracks::default();
+            tracks.clear(at(0));
+            (0..9).position(|n| frame(&mut tracks, &[thing(20 + n, 20)], began + n as u64).moves)
+        };
+        assert_eq!([needed(1), needed(300)], [Some(3), Some(1)]);
     }
 
     #[test]

@@ -285,6 +285,8 @@ fn why(seen: &Seen) -> String {
         Some(step) if step.reason == Reason::NoMotion && seen.choice.is_none() && !seen.similar => {
             String::new()
         }
+        // Without its worth, which the still thread's ranking of what is kept counts in another way.
+        Some(step) if seen.choice.is_none() && !seen.similar => step.to_string(),
         _ => seen.to_string(),
     }
 }
