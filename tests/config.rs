@@ -637,7 +637,7 @@ fn pictures_at_set_times_are_reckoned() {
     let config = device.parse(text);
     let cost = cost(&config, Assumptions::default());
     assert_eq!(cost.puts_per_day, 221.0 / 7.0);
-    assert!(cost.to_string().contains("32 pictures at set times, about"), "{cost}");
+    assert!(cost.to_string().contains("32 pictures at set times a day, about"), "{cost}");
 }
 
 #[test]

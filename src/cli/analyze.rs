@@ -107,7 +107,7 @@ fn analyze(options: &Options) -> anyhow::Result<()> {
     let mut story = Story::new(settings.clone(), &about.boot);
     let mut tuning = match &options.tune {
         Some(dir) => {
-            let name = options.camera.as_deref().unwrap_or("NAME");
+            let name = options.camera.as_deref();
             Some(Tuning::begin(&clip, about, dir, name, (&settings, &masks))?)
         }
         None => None,

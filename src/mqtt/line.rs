@@ -1,9 +1,10 @@
 //! The line to the broker: makes a connection, hears what comes, waits, makes the next.
 //!
 //! One task, started by [`super::run`]. It only polls: it publishes nothing, and puts deliveries in a line
-//! of their own, where they wait for the desk. Where that line is full the connection ends: what was not
-//! acknowledged comes again with the next, and memory stays bounded whatever the broker does. Files
-//! (password, certificates) are read again for each connection.
+//! of their own, where they wait for the desk. Where that line is full it reads nothing more until there is
+//! room, so that the broker has to wait: the desk's work asks nothing of the connection. A desk that makes no
+//! room for [`HELD_BACK`] ends the connection, and what was not acknowledged comes again with the next: memory
+//! stays bounded whatever the broker does. Files (password, certificates) are read again for each connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ use crate::tls::{self, ClientCertificate};
 pub(super) const ARRIVALS: usize = 1024;
 /// Bytes that may wait for the desk: sixteen of the largest, and as much again.
 const ARRIVED_BYTES: usize = 2 * 16 * MAX_PACKET as usize;
+/// Longest time that nothing is read because the line is full: half of the shortest keep-alive, since no probe
+/// is sent meanwhile.
+const HELD_BACK: Duration = Duration::from_secs(5);
 /// What a delivery takes besides its bytes.
 const DELIVERY: usize = 256;
 /// Longest password that is read.
@@ -72,7 +76,7 @@ impl Line {
                     self.up(link, resumed, row);
                 }
                 Ok(Heard::Arrived { delivery, open }) => {
-                    if !arrivals.put(delivery, open) {
+                    if !arrivals.put(delivery, open).await {
                         break Lost::Flooded;
                     }
                 }
@@ -160,16 +164,19 @@ impl Arrivals {
         Self { to, room: Arc::new(Semaphore::new(ARRIVED_BYTES)), _hands: hands }
     }
 
-    /// Puts a delivery in line; false when there is no room, and the connection must end, so that it comes
-    /// again. One that the broker does not wait for (QoS 0) is dropped sooner.
-    fn put(&mut self, delivery: Delivery, open: bool) -> bool {
+    /// Puts a delivery in line when there is room; false when there is none for too long, and the connection
+    /// must end, so that it comes again. One that the broker does not wait for (QoS 0) is dropped sooner.
+    async fn put(&mut self, delivery: Delivery, open: bool) -> bool {
         if !open && self.to.capacity() <= ARRIVALS / 2 {
             debug!(topic = delivery.topic, "Dropped: too many deliveries, and this one is QoS 0.");
             return true;
         }
         let size = u32::try_from(charge(&delivery)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(size);
-        room.is_ok_and(|room| self.to.try_send((delivery, room)).is_ok())
+        let line = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(size).await.ok()?;
+            self.to.send((delivery, room)).await.ok()
+        };
+        tokio::time::timeout(HELD_BACK, line).await.is_ok_and(|put| put.is_some())
     }
 }
 
@@ -241,16 +248,48 @@ mod tests {
     use super::*;
     use crate::mqtt::Ack;
 
-    #[test]
-    fn a_delivery_is_charged_with_all_that_it_holds() {
-        let delivery = Delivery {
+    fn delivery(payload: usize) -> Delivery {
+        Delivery {
             topic: "t".repeat(10),
-            payload: vec![0; 200].into(),
+            payload: vec![0; payload].into(),
             retain: false,
             response_topic: Some("r".repeat(3000)),
             correlation: Some(vec![0; 40_000]),
             ack: Ack::new(|| {}),
-        };
-        assert_eq!(charge(&delivery), 43_210 + 256);
+        }
+    }
+
+    #[test]
+    fn a_delivery_is_charged_with_all_that_it_holds() {
+        assert_eq!(charge(&delivery(200)), 43_210 + 256);
+    }
+
+    /// So many, of which each takes a third of the line.
+    async fn put(arrivals: &mut Arrivals, count: usize) -> Vec<bool> {
+        let mut put = Vec::new();
+        for _ in 0..count {
+            put.push(arrivals.put(delivery(ARRIVED_BYTES / 3 - 44_000), true).await);
+        }
+        put
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_sends_more_than_the_desk_has_room_for_waits_for_it() {
+        let (desk, mut work) = mpsc::channel(1);
+        let mut arrivals = Arrivals::new(desk);
+        tokio::spawn(async move {
+            while work.recv().await.is_some() {
+                tokio::time::sleep(HELD_BACK / 2).await;
+            }
+        });
+        assert_eq!(put(&mut arrivals, 20).await, [true; 20]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_desk_that_stands_still_ends_the_connection() {
+        let (desk, _work) = mpsc::channel(1);
+        let mut arrivals = Arrivals::new(desk);
+        let room = put(&mut arrivals, 6).await;
+        assert!(room[..4] == [true; 4] && !room[5], "{room:?}");
     }
 }

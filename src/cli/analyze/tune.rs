@@ -55,7 +55,7 @@ pub(super) struct Tuning<'a> {
     clip: &'a Clip,
     about: About,
     dir: &'a Path,
-    camera: &'a str,
+    camera: Option<&'a str>,
     settings: &'a WatchSettings,
     masks: &'a [Mask],
     log: Log,
@@ -70,7 +70,7 @@ impl<'a> Tuning<'a> {
         clip: &'a Clip,
         about: About,
         dir: &'a Path,
-        camera: &'a str,
+        camera: Option<&'a str>,
         (settings, masks): (&'a WatchSettings, &'a [Mask]),
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
@@ -90,19 +90,22 @@ impl<'a> Tuning<'a> {
     pub(super) fn finish(mut self) -> anyhow::Result<Advice> {
         self.log = std::mem::take(&mut self.log).finish();
         let watch = |settings: &[WatchSettings]| watch(self.clip, &self.about, settings);
-        let advice = advice::give(self.camera, &self.log, self.settings, watch)?;
+        // Whoever tunes no camera in particular writes a name into the drop-in.
+        let advice = advice::give(self.camera.unwrap_or("NAME"), &self.log, self.settings, watch)?;
         let film = self.draw(&advice)?;
         self.write("score.svg", plot::draw(&self.log, self.threshold()).as_bytes())?;
-        let name = self.clip.path.file_name().unwrap_or_default().to_string_lossy();
-        let page = page::Page {
-            clip: &name,
-            camera: self.camera,
-            log: &self.log,
-            advice: &advice,
-            film: &film,
-        };
+        let page =
+            page::Page { title: &self.title(), log: &self.log, advice: &advice, film: &film };
         self.write("index.html", page.html().as_bytes())?;
         Ok(advice)
+    }
+
+    fn title(&self) -> String {
+        let clip = self.clip.path.file_name().unwrap_or_default().to_string_lossy();
+        match self.camera {
+            Some(camera) => format!("Camera {camera}: {clip}"),
+            None => format!("{clip}, by the defaults"),
+        }
     }
 
     fn threshold(&self) -> Option<f32> {
@@ -159,7 +162,6 @@ impl<'a> Tuning<'a> {
             film.finish().context("writing clip.avi")?;
         }
         let scene = sheet::scene(&brush.scene).unwrap_or_else(|| Canvas::new(1, 1, draw::PAPER));
-        let title = format!("{}: {}", self.camera, self.clip.path.display());
         // A zone is suggested on the scene, and not drawn over every picture as if it were there.
         let mut suggested = self.ground(&suggested(advice));
         let scene = {
@@ -168,7 +170,7 @@ impl<'a> Tuning<'a> {
             scene
         };
         let drawn = sheet::draw(
-            &title,
+            &self.title(),
             &self.log,
             &rows,
             (&scene, &brush.cells),

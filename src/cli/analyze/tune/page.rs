@@ -15,8 +15,7 @@ td,th{padding:.25em .9em .25em 0;text-align:left;border-bottom:1px solid #ddd;ve
 
 /// All that is on the page.
 pub(super) struct Page<'a> {
-    pub(super) clip: &'a str,
-    pub(super) camera: &'a str,
+    pub(super) title: &'a str,
     pub(super) log: &'a Log,
     pub(super) advice: &'a Advice,
     /// What the film leaves out.
@@ -30,7 +29,7 @@ impl Page<'_> {
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
              <style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{}</p>\n",
             escaped(&summary(self.log, self.advice.now)),
-            title = escaped(&format!("Camera {}: {}", self.camera, self.clip)),
+            title = escaped(self.title),
         );
         self.suggestions(&mut out);
         let film = format!(
@@ -195,7 +194,7 @@ mod tests {
 
     fn page(advice: &Advice) -> String {
         let log = Log::default();
-        Page { clip: "<clip>.avi", camera: "yard", log: &log, advice, film: "" }.html()
+        Page { title: "Camera yard: <clip>.avi", log: &log, advice, film: "" }.html()
     }
 
     #[test]

@@ -208,7 +208,7 @@ mod tests {
         let log = Log { events: vec![event(true, 4.0, 0.03), short.clone()], ..Log::default() };
         let found = changes(&log, &settings());
         assert!(found.contains(&Change::MinDuration(Duration::from_millis(500))), "{found:?}");
-        assert!(found.contains(&Change::MinArea(0.0044)), "{found:?}");
+        assert!(found.contains(&Change::MinArea(0.0045)), "{found:?}");
         // A wanted event that is nearly as short and as small leaves no room.
         let log = Log { events: vec![event(true, 0.8, 0.006), short], ..Log::default() };
         let found = changes(&log, &settings());
