@@ -277,7 +277,8 @@ mod tests {
     async fn a_broker_that_sends_more_than_the_desk_has_room_for_waits_for_it() {
         let (desk, mut work) = mpsc::channel(1);
         let mut arrivals = Arrivals::new(desk);
-        tokio::spawn(async move {
+        let mut working = JoinSet::new();
+        working.spawn(async move {
             while work.recv().await.is_some() {
                 tokio::time::sleep(HELD_BACK / 2).await;
             }
