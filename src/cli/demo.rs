@@ -20,6 +20,7 @@ use crate::agent::{Agent, Deps};
 use crate::camera::{self, FilesSettings, Pace, Source, V4l2Settings};
 use crate::clock::{BootTime, Clock as _, SystemClock};
 use crate::config::{Context, LogFormat, LogLevel, LogSettings};
+use crate::contract::Trigger;
 use crate::contract::stored::StoredNotice;
 use crate::status::{CameraStatus, ConfigStatus, Status};
 
@@ -244,7 +245,10 @@ impl Show {
         let at = facts.captured.since(self.began_boottime).as_secs_f64();
         let moved = moved(notice).unwrap_or_default();
         self.line(&format!("{at:5.1} s  {:<8} {moved:>7}  {}", facts.trigger.name(), notice.key));
-        self.pictures.push(notice.clone());
+        // An event's manifest is an object like others, and no picture.
+        if facts.trigger != Trigger::Manifest {
+            self.pictures.push(notice.clone());
+        }
     }
 
     fn line(&self, text: &str) {
@@ -347,4 +351,25 @@ fn sheet(dir: &Path, show: &Show) -> anyhow::Result<PathBuf> {
     std::fs::write(&path, contact_sheet::draw(&title, &entries)?)
         .with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Facts;
+    use crate::contract::tests::facts;
+
+    #[test]
+    fn an_events_manifest_is_told_and_is_no_picture_of_the_sheet() {
+        let mut show = Show::new(Duration::from_secs(20), BootTime(0));
+        let notice = |trigger, key: &str| StoredNotice {
+            key: key.into(),
+            facts: Facts { trigger, ..facts() },
+            wall: None,
+        };
+        show.stored(&notice(Trigger::Motion, "v1/a.jpg"));
+        show.stored(&notice(Trigger::Manifest, "v1/a.json"));
+        let keys: Vec<_> = show.pictures.iter().map(|n| n.key.as_str()).collect();
+        assert_eq!(keys, ["v1/a.jpg"]);
+    }
 }
