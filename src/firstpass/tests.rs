@@ -144,6 +144,21 @@ fn what_stays_is_absorbed_and_its_going_too() {
 }
 
 #[test]
+fn the_place_that_a_thing_left_is_no_motion_once_the_thing_is_elsewhere() {
+    let mut room = Room::new(MotionSettings::default());
+    room.thing = thing(100, 60);
+    room.run(40);
+    let mut there = 0;
+    for x in (108..248).step_by(8) {
+        room.thing = thing(x, 60);
+        let seen = room.look();
+        assert!(x < 124 || seen.motion, "it walks");
+        there += usize::from(seen.boxes.iter().any(|b| (b.x..b.x + b.w).contains(&112)));
+    }
+    assert!(there <= 8, "{there} of 18 frames tell of where it was");
+}
+
+#[test]
 fn lamp_switches_day_and_night_are_light_and_never_motion() {
     for light in [(1.5, 15.0), (0.35, 0.0), (1.0, 60.0), (0.15, 5.0)] {
         let mut room = Room::warm();
