@@ -168,8 +168,7 @@ impl Summary {
 /// with the camera's masks.
 fn watched(options: &Options) -> anyhow::Result<(WatchSettings, Vec<Mask>)> {
     let Some(name) = &options.camera else {
-        let motion = Some((MotionSettings::default(), EventSettings::default()));
-        return Ok((WatchSettings { motion, ..WatchSettings::default() }, Vec::new()));
+        return Ok((by_default(), Vec::new()));
     };
     let config = options.config.check().map_err(|e| anyhow::anyhow!("{}", e.render(false)))?;
     let found = config.cameras.into_iter().find(|c| c.profile.camera == *name);
@@ -180,6 +179,12 @@ fn watched(options: &Options) -> anyhow::Result<(WatchSettings, Vec<Mask>)> {
         }
         None => bail!("no camera is named \"{name}\" in {}", options.config.config.display()),
     }
+}
+
+/// Motion and events by the defaults, and every frame looked at.
+fn by_default() -> WatchSettings {
+    let motion = Some((MotionSettings::default(), EventSettings::default()));
+    WatchSettings { motion, ..WatchSettings::default() }
 }
 
 fn write_line(out: &mut impl Write, json: bool, n: u64, t: f64, seen: &Seen) -> anyhow::Result<()> {

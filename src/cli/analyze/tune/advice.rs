@@ -193,16 +193,9 @@ fn remarks(log: &Log, settings: &WatchSettings) -> Vec<String> {
 mod tests {
     use std::convert::Infallible;
 
+    use super::super::super::by_default as settings;
     use super::*;
-    use crate::firstpass::trigger::EventSettings;
-    use crate::firstpass::{MotionSettings, Sensitivity};
-
-    fn settings() -> WatchSettings {
-        WatchSettings {
-            motion: Some((MotionSettings::default(), EventSettings::default())),
-            ..WatchSettings::default()
-        }
-    }
+    use crate::firstpass::Sensitivity;
 
     fn event(began: f64, goes: bool) -> Event {
         let (since, last, run) = (began, began + 0.3, if goes { 5.0 } else { 0.3 });

@@ -178,17 +178,9 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::by_default as settings;
     use super::*;
     use crate::capture::WatchSettings;
-    use crate::firstpass::MotionSettings;
-    use crate::firstpass::trigger::EventSettings;
-
-    fn settings() -> WatchSettings {
-        WatchSettings {
-            motion: Some((MotionSettings::default(), EventSettings::default())),
-            ..WatchSettings::default()
-        }
-    }
 
     fn event(goes: bool, run: f64, peak: f32) -> Event {
         Event { goes, run, peak, ..Event::default() }
