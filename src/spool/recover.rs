@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::db::{Db, DbError, Follow, Ledger, Moment, NewItem, Part, State};
 use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
-use crate::clock::BootId;
+use crate::clock::{BootId, BootTime};
 use crate::contract::{Class, Facts, Trigger};
 use crate::health::Beat;
 
@@ -41,6 +41,17 @@ pub(super) enum RecoverError {
     /// Its index cannot be used.
     #[error(transparent)]
     Index(#[from] DbError),
+}
+
+impl RecoverError {
+    /// Is the disk full?
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => files::is_full(source),
+            Self::Index(DbError::Full(_)) => true,
+            Self::Index(_) => false,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, RecoverError>;
@@ -140,6 +151,7 @@ pub(super) fn row_of(facts: &Facts, file_len: u64, now: &Moment) -> NewItem {
         camera: facts.camera.clone(),
         class: facts.class,
         boot: facts.boot.clone(),
+        captured: facts.captured,
         bytes: file_len,
         outcome: None,
         follow: follow_of(facts),
@@ -292,6 +304,7 @@ fn found(
         camera: "unknown".to_owned(),
         class: Class::Interval,
         boot: cx.now.boot.clone(),
+        captured: BootTime(0),
         bytes,
         outcome: Some(why),
         follow: None,
