@@ -246,8 +246,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// The quota.
     pub max_bytes: u64,
-    /// Is there room for the index, should the disk fill up?
-    pub reserve: bool,
+    /// What the file system leaves of it: bytes that may be held now.
+    pub room: u64,
     /// Pictures adopted when this run began: kept by an earlier run, so not in this run's account.
     pub adopted: u64,
     /// Highest sequence number in the ledger.

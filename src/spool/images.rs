@@ -271,6 +271,7 @@ impl Images {
             Ok((db.ledger()?, db.totals()?, lost, lost_of, outbox, open_commands))
         })?;
         let (in_flight, resting) = self.loans.counts();
+        let (bytes, space) = (used(&totals), self.space());
         let sum = |f: fn(&ClassTotals) -> u64| totals.iter().map(f).sum::<u64>();
         Some(Snapshot {
             kept: sum(|t| t.kept),
@@ -284,9 +285,9 @@ impl Images {
             waiting_for: self.waiting_since.map(|since| since.elapsed()),
             in_flight,
             resting,
-            bytes: used(&totals),
+            bytes,
             max_bytes: self.limits.max_bytes,
-            reserve: self.reserve.is_whole(),
+            room: self.limits.room(bytes, &space).bytes,
             adopted: self.adopted,
             high_seq: ledger.high_seq,
             generation: ledger.generation,

@@ -29,12 +29,7 @@ impl Reserve {
         Self { path, whole }
     }
 
-    /// Is it as large as it should be?
-    pub(super) fn is_whole(&self) -> bool {
-        self.whole
-    }
-
-    /// Takes the blocks again; whether they are held now.
+    /// Takes the blocks again, unless they are held.
     pub(super) fn regrow(&mut self) -> io::Result<()> {
         if self.whole {
             return Ok(());
@@ -84,15 +79,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("reserve");
         let mut reserve = Reserve::new(path.clone());
-        assert!(!reserve.is_whole() && !reserve.release(), "there is none yet");
+        assert!(!reserve.whole && !reserve.release(), "there is none yet");
         reserve.regrow().unwrap();
         assert_eq!(path.metadata().unwrap().len(), RESERVE);
-        assert!(Reserve::new(path.clone()).is_whole(), "the next run finds it");
+        assert!(Reserve::new(path.clone()).whole, "the next run finds it");
         assert!(reserve.release() && !reserve.release());
         assert_eq!(path.metadata().unwrap().len(), 0);
-        assert!(!Reserve::new(path.clone()).is_whole());
+        assert!(!Reserve::new(path.clone()).whole);
         reserve.regrow().unwrap();
-        assert!(reserve.is_whole());
+        assert!(reserve.whole);
     }
 
     #[test]
@@ -101,6 +96,6 @@ mod tests {
         let path = dir.path().join("reserve");
         std::fs::create_dir(&path).unwrap();
         let mut reserve = Reserve::new(path);
-        assert!(reserve.regrow().is_err() && !reserve.is_whole() && !reserve.release());
+        assert!(reserve.regrow().is_err() && !reserve.whole && !reserve.release());
     }
 }

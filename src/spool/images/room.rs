@@ -107,7 +107,7 @@ impl Images {
     }
 
     /// The file system; where it cannot be asked, it is as if it were endless.
-    fn space(&self) -> Space {
+    pub(super) fn space(&self) -> Space {
         self.cx.layout.space().unwrap_or_else(|error| {
             warn!(%error, "The spool's file system does not tell how much is free.");
             Space { bytes: u64::MAX, free_bytes: u64::MAX, files: 0, free_files: 0 }
