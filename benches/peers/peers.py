@@ -79,12 +79,8 @@ def child_cpu(command, **options):
 
 
 def cpu_of(pid):
-    """CPU seconds of a live process, all its threads: those that ended are not in it, and ours live as long as it."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
+    """CPU seconds of a live process, threads that ended included: its own clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 # Frames after which a live process is past its start: it has learnt the scene.
