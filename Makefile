@@ -43,9 +43,9 @@ accuracy: ## docs/accuracy.md's tables and curves: clips with ground truth, besi
 	@tools/setup accuracy
 	@benches/accuracy/run $(ACCURACY)
 
-soak: ## ten minutes of 1080p uploads; prints memory and its slope
+soak: ## ten minutes of 1080p uploads: memory and its slope; SOAK="--frames 1000000 --fps 2000" is a million small frames
 	@tools/setup bench
-	@benches/soak/run
+	@benches/soak/run $(SOAK)
 
 counts: ## instructions of the first pass against those recorded; COUNTS="--record", COUNTS="--arm64"
 	@benches/counts/run $(COUNTS)

@@ -6,6 +6,7 @@ squares line through all samples after the warm-up.
 """
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -75,17 +76,29 @@ def slope(samples):
 
 
 def watch(child, args, log):
-    """Samples until the time is over: (seconds, anonymous, rss, threads, descriptors)."""
+    """Samples until the time is over, or the frames: (seconds, anonymous, rss, threads, descriptors)."""
     samples, start = [], time.monotonic()
-    while (now := time.monotonic() - start) < args.seconds:
-        time.sleep(min(args.every, args.seconds - now))
+    folder = os.path.dirname(log.name)
+    while True:
+        now = time.monotonic() - start
+        if args.frames and samples and looked_at(args.vedette, folder) >= args.frames:
+            return samples
+        if not args.frames and now >= args.seconds:
+            return samples
+        time.sleep(args.every if args.frames else min(args.every, args.seconds - now))
         if child.poll() is not None:
             log.seek(0)
             raise SystemExit(f"vedette ended by itself with {child.returncode}:\n{log.read()[-4000:]}")
         samples.append((time.monotonic() - start, *memory(child.pid)))
         print("%6.0f s  anonymous %d KiB, resident %d KiB, %d threads, %d descriptors" % samples[-1],
               file=sys.stderr)  # fmt: skip
-    return samples
+
+
+def looked_at(vedette, folder):
+    """Frames analysed so far."""
+    ask = [vedette, "status", "--json", "--socket", os.path.join(folder, "control.sock")]
+    text = subprocess.run(ask, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return json.loads(text)["cameras"]["street"]["analysed"]
 
 
 def main():
@@ -95,6 +108,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=600, help="length (default 600)")
     parser.add_argument("--every", type=float, default=5, help="seconds between samples (default 5)")
     parser.add_argument("--fps", type=int, default=15, help="frames a second (default 15)")
+    parser.add_argument("--frames", type=int, help="so many frames, however long that takes")
     args = parser.parse_args()
 
     with Store() as store, tempfile.TemporaryDirectory(prefix="vedette-soak-") as folder:
@@ -113,7 +127,7 @@ def main():
             )  # fmt: skip
             try:
                 samples = watch(child, args, log)
-                spent = cpu(child.pid)
+                spent, seen = cpu(child.pid), looked_at(args.vedette, folder)
                 child.send_signal(signal.SIGTERM)
                 code = child.wait(30)
             finally:
@@ -125,16 +139,21 @@ def main():
                 raise SystemExit(f"vedette stopped with {code}:\n{said[-4000:]}")
         stored = store.objects()
 
-    warm = [s for s in samples if s[0] > args.seconds * 0.2] or samples
+    lasted = samples[-1][0]
+    warm = [s for s in samples if s[0] > lasted * 0.2] or samples
     anonymous = [s[1] for s in warm]
-    print(f"\n{args.seconds:.0f} s of 1080p MJPEG at {args.fps} fps, {stored} pictures stored over https\n")
+    name = os.path.basename(args.clip)
+    print(f"\n{lasted:.0f} s of {name} at up to {args.fps} fps: {seen} frames analysed, {stored} pictures stored ", end="")
+    print("over https\n")
     print("| | |\n|---|---|")
     print(f"| anonymous memory, least and most | {min(anonymous)} KiB, {max(anonymous)} KiB |")
     print(f"| its slope after the warm-up | {slope([s[:2] for s in warm]):+.0f} KiB/h |")
     print(f"| resident at the end | {warm[-1][2]} KiB |")
     print(f"| threads, descriptors at the end | {warm[-1][3]}, {warm[-1][4]} |")
-    print(f"| CPU | {spent:.1f} s, {100 * spent / args.seconds:.1f} % of one core, ", end="")
-    print(f"{1000 * spent / (args.seconds * args.fps):.2f} ms per frame |")
+    print(f"| CPU | {spent:.1f} s, {100 * spent / lasted:.1f} % of one core, ", end="")
+    print(f"{1000 * spent / seen:.2f} ms per frame |")
+    steps = [max(a for t, a in ((s[0], s[1]) for s in samples) if t <= lasted * k / 10) for k in range(1, 11)]
+    print(f"| most anonymous memory by each tenth of the time | {', '.join(map(str, steps))} KiB |")
     if stored == 0:
         raise SystemExit(f"nothing was stored: {said[-4000:]}")
 
