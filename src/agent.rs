@@ -295,6 +295,16 @@ impl Agent {
             }
             Turn::Asked((Job::Snap { camera }, reply)) => self.snap(&camera, reply),
             Turn::Asked((Job::Take(take), reply)) => self.take(take, reply),
+            Turn::Asked((Job::Spool(ask), reply)) => {
+                let spool = self.spool.clone();
+                self.jobs.spawn(async move {
+                    let told = match spool.ask(ask).await {
+                        Ok(told) => Reply::Spool(told),
+                        Err(error) => Reply::failed("storage", format!("{error}: ask again later")),
+                    };
+                    reply.send(told).ok(); // the asker may have gone
+                });
+            }
             Turn::Asked((Job::Privacy { on }, reply)) => self.set_privacy(on, reply).await,
             Turn::CameraEnded | Turn::Answered => {}
             Turn::Tick => {

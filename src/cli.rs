@@ -13,6 +13,7 @@ mod doctor;
 mod privacy;
 mod run;
 mod snap;
+mod spool;
 mod status;
 mod trigger;
 
@@ -53,6 +54,8 @@ enum Command {
     Trigger(trigger::Options),
     /// Close all cameras of the running agent, until told otherwise.
     Privacy(privacy::Options),
+    /// List, show, check, send again, remove or copy the pictures that wait on this device.
+    Spool(spool::Options),
     /// Run the first pass over recorded frames and tell what it saw, a line a frame.
     Analyze(analyze::Options),
 }
@@ -99,6 +102,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Diagnose(options) => diagnose::run(&options),
         Command::Trigger(options) => trigger::run(&options),
         Command::Privacy(options) => privacy::run(&options),
+        Command::Spool(options) => spool::run(&options),
         Command::Analyze(options) => analyze::run(&options),
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::contract::command::Reason;
+use crate::spool::browse as spool;
 use crate::status::Status;
 use crate::still::{Order, Said};
 
@@ -38,6 +39,8 @@ pub enum Job {
         /// Close them.
         on: bool,
     },
+    /// Tell of the pictures that wait, or do something to them.
+    Spool(spool::Ask),
 }
 
 /// Pictures to take and keep.
@@ -82,6 +85,8 @@ pub enum Reply {
     Picture(Vec<u8>),
     /// Pictures were taken, or some of them.
     Taken(Taken),
+    /// What was asked of the spool.
+    Spool(spool::Told),
     /// Done; nothing to tell.
     Done,
     /// It could not be done.

@@ -21,6 +21,7 @@
 //! the index, `images` the two orders of writing and removing, `recover` the start, `thread` the turns.
 
 mod boots;
+pub mod browse;
 mod claim;
 mod db;
 mod files;
@@ -45,6 +46,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::{LostOf, Moment};
 use self::files::Layout;
+pub use self::files::load_image;
 pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
     Queued, Receipt, RowEffect,

@@ -33,6 +33,7 @@ const LEAVES: &[&str] = &[
     "duty",
     "firstpass",
     "still::*",
+    "spool::browse",
     "spool::trailer",
     "spool::retention",
     "upload::classify",

@@ -253,8 +253,7 @@ async fn without_any_room_pictures_are_refused_and_the_spool_lives_on_when_there
 #[tokio::test]
 async fn where_inodes_run_out_pictures_make_room_for_pictures() {
     let disk = SmallDisk::with_inodes(16, 128);
-    let (mut f, _) =
-        Closed::at(&disk.path().join("spool"), Limits::bytes(1 << 30)).open(BOOT);
+    let (mut f, _) = Closed::at(&disk.path().join("spool"), Limits::bytes(1 << 30)).open(BOOT);
     let mut seqs = Vec::new();
     for _ in 0..200 {
         seqs.push(f.keep(Class::Interval, 1_000).await);

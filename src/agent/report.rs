@@ -15,8 +15,8 @@ use crate::control::command::Code;
 use crate::firstpass::Condition;
 use crate::spool::{Kind, Loss, LostOf, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
-    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, LossStatus, MqttStatus, OutboxStatus,
-    RunStatus, ScheduleStatus, Status, UploadStatus,
+    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, LossStatus, MqttStatus,
+    OutboxStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
 };
 use crate::upload::{DestinationSettings, Standing};
 

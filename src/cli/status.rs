@@ -106,7 +106,11 @@ pub(super) fn render(s: &Status) -> String {
     }
     for loss in l.losses.iter().take(LOSSES) {
         let (camera, class) = (&loss.camera, class_word(loss.class));
-        line(&mut out, "", &format!("lost {} of {camera}, {class}: {}", loss.pictures, loss.reason));
+        line(
+            &mut out,
+            "",
+            &format!("lost {} of {camera}, {class}: {}", loss.pictures, loss.reason),
+        );
     }
     if l.losses.len() > LOSSES {
         line(&mut out, "", "more losses are in --json");

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::check_said;
 use super::{Job, Take};
 use crate::contract::command::Reason;
+use crate::spool::browse::Ask;
 use crate::still::{Order, Said};
 
 /// Longest request line in bytes, its end of line included.
@@ -34,6 +35,11 @@ pub enum Request {
     Privacy {
         /// Closed.
         on: bool,
+    },
+    /// What waits in the spool, and what is to be done to it.
+    Spool {
+        /// What is asked.
+        ask: Ask,
     },
     /// One picture of a camera, to be kept, because a detector or sensor on the device says so.
     Trigger {
@@ -63,11 +69,14 @@ pub enum Op {
     Trigger,
     /// [`Request::Privacy`].
     Privacy,
+    /// [`Request::Spool`].
+    Spool,
 }
 
 impl Op {
     /// All operations.
-    pub const ALL: [Self; 4] = [Self::Status, Self::Snap, Self::Trigger, Self::Privacy];
+    pub const ALL: [Self; 5] =
+        [Self::Status, Self::Snap, Self::Trigger, Self::Privacy, Self::Spool];
 
     /// As in the request.
     #[must_use]
@@ -77,6 +86,7 @@ impl Op {
             Self::Snap => "snap",
             Self::Trigger => "trigger",
             Self::Privacy => "privacy",
+            Self::Spool => "spool",
         }
     }
 
@@ -86,6 +96,7 @@ impl Op {
             Self::Status => r#"{"op":"status"}"#,
             Self::Snap => r#"{"op":"snap","camera":"NAME"}"#,
             Self::Privacy => r#"{"op":"privacy","on":true}"#,
+            Self::Spool => r#"{"op":"spool","ask":{"do":"list"}}"#,
             Self::Trigger => {
                 r#"{"op":"trigger","camera":"NAME","label":"person","boxes":[[0.1,0.2,0.3,0.4]],"meta":{"key":"value"}}"#
             }
@@ -102,6 +113,7 @@ impl Request {
             Self::Snap { .. } => Op::Snap,
             Self::Privacy { .. } => Op::Privacy,
             Self::Trigger { .. } => Op::Trigger,
+            Self::Spool { .. } => Op::Spool,
         }
     }
 }
@@ -112,6 +124,7 @@ impl From<Request> for Job {
             Request::Status {} => Self::Status,
             Request::Snap { camera } => Self::Snap { camera },
             Request::Privacy { on } => Self::Privacy { on },
+            Request::Spool { ask } => Self::Spool(ask),
             Request::Trigger { camera, label, boxes, meta } => Self::Take(Take {
                 camera,
                 command: None,

@@ -267,6 +267,7 @@ fn answer(reply: Reply) -> (Head, Vec<u8>) {
             line.push(b'\n'); // for those who read lines
             line
         }
+        Reply::Spool(told) => serde_json::to_vec(&told).unwrap_or_default(),
         Reply::Done => Vec::new(),
         Reply::Failed(reason) => return (Head::failed(reason), Vec::new()),
     };

@@ -8,6 +8,7 @@
 //! Owned by the spool's thread. Every error is handed up; [`DbError::Corrupt`] asks for a rebuild,
 //! anything else for a reopening.
 
+mod browse;
 mod commands;
 mod events;
 mod follow;
@@ -20,10 +21,10 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
 use self::rows::{Filler, drop_rows, settle_one};
-pub use self::words::{LostOf, Moment};
 pub(super) use self::words::{
     BootSpan, ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
 };
+pub use self::words::{LostOf, Moment};
 use super::Loss;
 use super::retention::{Shelf, Source, Stock};
 use crate::clock::{BootId, BootTime, WallTime};

@@ -276,6 +276,20 @@ pub(super) fn read_image(path: &Path) -> Result<(Facts, Vec<u8>), ImageError> {
     Ok((facts, bytes))
 }
 
+/// The object's bytes of an image file, checked; for whoever copies pictures.
+///
+/// # Errors
+/// The file cannot be read, or is not this picture (`InvalidData`).
+pub fn load_image(path: &Path, seq: u64) -> io::Result<Vec<u8>> {
+    match read_image(path) {
+        Ok((facts, body)) if facts.seq == seq => Ok(body),
+        Ok(_) => Err(io::Error::new(ErrorKind::InvalidData, "it is another picture")),
+        Err(ImageError::Missing) => Err(ErrorKind::NotFound.into()),
+        Err(ImageError::Broken(error)) => Err(io::Error::new(ErrorKind::InvalidData, error)),
+        Err(ImageError::Io(error)) => Err(error),
+    }
+}
+
 /// Makes a file that already exists durable.
 pub(super) fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_data()

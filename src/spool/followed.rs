@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::browse::{Ask, Told as ToldOf};
 use super::mailbox::Call;
 use super::{
     Acceptance, Conclusion, DueEvent, Message, NewCommand, Outcome, Queued, Receipt, Spool,
@@ -22,6 +23,14 @@ impl Spool {
         let receipt = Some(Box::new(receipt));
         let told = images::Told { seq, outcome: Outcome::Stored, retry_after: None, receipt };
         self.call(|reply| Call::Finish(told, reply)).await
+    }
+
+    /// Answers what people ask of the pictures.
+    ///
+    /// # Errors
+    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    pub async fn ask(&self, ask: Ask) -> Result<ToldOf, SpoolError> {
+        self.call(|reply| Call::Ask(ask, reply)).await?.ok_or(SpoolError::Index)
     }
 
     /// Tells that an event is over; all its pictures were handed over before. Never blocks. One for

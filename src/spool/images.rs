@@ -12,6 +12,7 @@
 //! lent out, and outcomes wait in memory, bounded by what was in flight.
 
 mod age;
+mod browse;
 mod events;
 mod follow;
 mod group;

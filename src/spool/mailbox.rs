@@ -16,7 +16,7 @@ use super::claim::Claim;
 use super::follow::{Acceptance, Conclusion, DueEvent, Message, NewCommand, Queued};
 use super::images::Told;
 use super::images::group_len;
-use super::{Order, Snapshot};
+use super::{Order, Snapshot, browse};
 use crate::account::Refusal;
 use crate::contract::command;
 use crate::still::{EventEnd, Shot};
@@ -48,6 +48,7 @@ pub(super) enum Call {
     SetOffset(i64, String, oneshot::Sender<std::io::Result<()>>),
     GiveUpWaiting(oneshot::Sender<std::io::Result<()>>),
     SetPrivate(bool, oneshot::Sender<std::io::Result<()>>),
+    Ask(browse::Ask, oneshot::Sender<Option<browse::Told>>),
     /// Answered when every picture handed over before it has its answer.
     Flush(oneshot::Sender<()>),
 }

@@ -139,6 +139,7 @@ impl Worker {
                 reply.send(images.set_offset(offset_ns, &source)).ok();
             }
             Call::GiveUpWaiting(reply) => drop(reply.send(images.give_up_waiting())),
+            Call::Ask(ask, reply) => drop(reply.send(images.ask(&ask))),
             Call::SetPrivate(private, reply) => drop(reply.send(images.set_private(private))),
             // Answered together, above.
             Call::Claim(..) | Call::Finish(..) | Call::Conclude(..) | Call::Flush(_) => {}

@@ -148,7 +148,8 @@ impl Fixture {
     }
 
     fn open_with(&self, now: Moment) -> Result<(Spool, Opened), OpenError> {
-        let settings = Settings { path: self.path().to_owned(), limits: self.closed.limits.clone() };
+        let settings =
+            Settings { path: self.path().to_owned(), limits: self.closed.limits.clone() };
         Spool::open(&settings, now)
     }
 

@@ -116,7 +116,7 @@ fn conclusion(reply: Reply, wanted: u32) -> Conclusion {
         Reply::Failed(reason) => {
             Conclusion::Ended { status: status_of(&reason), reason: Some(reason), result: None }
         }
-        Reply::Picture(_) => {
+        Reply::Picture(_) | Reply::Spool(_) => {
             let reason = Reason::new("internal", "the agent gave an answer of the wrong kind");
             Conclusion::Ended { status: Status::Failed, reason: Some(reason), result: None }
         }

@@ -6,10 +6,10 @@ use tracing::warn;
 
 use super::{EVICT_ITEMS, Images, used};
 use crate::contract::Class;
+use crate::spool::Loss;
 use crate::spool::db::End;
 use crate::spool::reserve::RESERVE;
 use crate::spool::retention::{self, Evict, Room, Source, Space, Stock, Unit};
-use crate::spool::Loss;
 
 /// Pictures that want to be written.
 #[derive(Debug)]
