@@ -51,7 +51,7 @@ const SLOW: u32 = FULL;
 
 /// So many bits, coefficients, and a DC difference (its low 13 bits).
 pub(super) fn entry(bits: u32, steps: u32, diff: i32) -> u32 {
-    bits | steps * STEP | (diff as u32 & 0x1fff) << DIFF
+    bits | (steps * STEP) | ((diff as u32 & 0x1fff) << DIFF)
 }
 
 /// Coded bits in a sum.

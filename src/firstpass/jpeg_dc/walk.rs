@@ -116,7 +116,7 @@ fn symbol<'b>(
     if looks::coefficients(with) == 64 && look & (END | FULL) == 0 {
         // It goes just to the end of the block.
         bits.consume(look);
-        return Ok((bits, with - FULL | END));
+        return Ok((bits, (with - FULL) | END));
     }
     bits.refill()?;
     // Behind the end there are zeros, which are a code in every table but one without codes. Such a table is
