@@ -21,12 +21,15 @@
 mod bits;
 mod header;
 mod huffman;
+mod looks;
 mod scan;
+mod walk;
 
 use crate::frame::Luma;
 use header::{Colours, EOI, FrameHeader, Markers, SOS, ScanHeader, Tables};
-use huffman::{Built, SlowPair, Spec};
-use scan::{Layout, Plan, Planes, decode};
+use looks::Looks;
+use scan::{Layout, MOST_BLOCKS, Planes, blocks_of, decode};
+use walk::Blocks;
 
 /// Why a JPEG was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,46 +113,7 @@ pub struct DcReader {
     ac_step: f32,
     size: (u32, u32),
     segment: Vec<u8>,
-    lumas: Cache<huffman::Luma>,
-    skips: Cache<huffman::Skip>,
-}
-
-/// Look-up tables of the last few pairs of Huffman tables: a camera's do not change, and building
-/// them costs more than a tenth of a frame.
-#[derive(Debug)]
-struct Cache<T> {
-    kept: Vec<(Spec, Spec, T)>,
-}
-
-impl<T> Default for Cache<T> {
-    fn default() -> Self {
-        Self { kept: Vec::new() }
-    }
-}
-
-impl<T: Built> Cache<T> {
-    /// The two chroma components may have tables of their own.
-    const MOST: usize = 2;
-
-    /// Sees to it that `get` finds tables for this pair. The longest unused make room, and lend their
-    /// memory: an encoder that computes its tables anew for each frame costs no allocation either.
-    fn prepare(&mut self, dc: &Spec, ac: &Spec) -> Result<(), JpegError> {
-        match self.kept.iter().position(|(d, a, _)| d == dc && a == ac) {
-            // The last used goes last, so that a scan's second pair does not push out its first.
-            Some(at) if at + 1 < self.kept.len() => self.kept[at..].rotate_left(1),
-            Some(_) => {}
-            None => {
-                let codes = SlowPair::new(dc, ac)?;
-                let old = (self.kept.len() == Self::MOST).then(|| self.kept.remove(0).2);
-                self.kept.push((dc.clone(), ac.clone(), T::build(codes, old)));
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, dc: &Spec, ac: &Spec) -> Option<&T> {
-        self.kept.iter().find(|(d, a, _)| d == dc && a == ac).map(|(_, _, built)| built)
-    }
+    looks: Looks,
 }
 
 impl DcReader {
@@ -237,20 +201,38 @@ impl DcReader {
         self.luma.reset(frame.width.div_ceil(8), frame.height.div_ceil(8));
         self.block_bits.clear();
         self.block_bits.resize(self.luma.data.len(), 0);
-        for c in scan.components() {
-            let (dc, ac) = (&tables.dc[c.dc], &tables.ac[c.ac]);
-            match c.index {
-                0 => self.lumas.prepare(dc, ac)?,
-                _ => self.skips.prepare(dc, ac)?,
-            }
-        }
-        let plan = Plan::new(frame, scan, tables, &self.lumas, &self.skips)?;
+        let (mcu, blocks) = self.prepare(frame, scan, tables)?;
+        let blocks = Blocks::new(mcu.get(..blocks).unwrap_or_default(), &self.looks);
+        let mut blocks = blocks.ok_or(JpegError::Corrupt("scan without blocks"))?;
         let mut planes = Planes {
             luma: &mut self.luma,
             bits: &mut self.block_bits,
             dc_step: i32::from(quant[0]),
         };
-        decode(data, &layout, &plan, tables.restart, &mut self.segment, &mut planes)
+        decode(data, &layout, &mut blocks, tables.restart, &mut self.segment, &mut planes)
+    }
+
+    /// Prepares the look-up tables of a scan: whose each block of an MCU needs, and how many blocks it has.
+    fn prepare(
+        &mut self,
+        frame: &FrameHeader,
+        scan: &ScanHeader,
+        tables: &Tables,
+    ) -> Result<([u8; MOST_BLOCKS], usize), JpegError> {
+        let (mut mcu, mut blocks, mut chroma) = ([0; MOST_BLOCKS], 0, None);
+        for c in scan.components() {
+            let (dc, ac) = (&tables.dc[c.dc], &tables.ac[c.ac]);
+            let at = match c.index {
+                0 => self.looks.prepare_luma(dc, ac)?,
+                _ => *chroma.insert(self.looks.prepare_chroma(dc, ac, chroma)?),
+            };
+            let more = if scan.components().len() == 1 { 1 } else { blocks_of(frame, c) };
+            for block in mcu.iter_mut().skip(blocks).take(more) {
+                *block = at as u8;
+            }
+            blocks += more;
+        }
+        Ok((mcu, blocks))
     }
 }
 

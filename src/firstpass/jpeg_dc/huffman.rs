@@ -1,17 +1,11 @@
-//! Huffman tables: as the file gives them ([`Spec`]), and as the scan decoder uses them ([`Luma`],
-//! [`Skip`]).
-//!
-//! The decoder wants the first coefficient of each luma block and nothing else, so its tables do not
-//! decode symbols: one look at the next [`LOOK`] bits tells how many bits and how many coefficients to
-//! step over, several symbols at a time. 12 bits measured best (10, 12, 14 bits: 1.76, 1.56, 1.66 ms a
-//! 1080p frame). Whatever does not fit into a look goes the slow way, symbol by symbol.
+//! Huffman tables as the file gives them ([`Spec`]), and decoding symbol by symbol ([`Pair`]), which is for
+//! building the look-up tables ([`super::looks`]) and for what does not fit into a look.
 
 use super::JpegError;
 use super::bits::Bits;
 
-/// Bits looked at in one step.
-pub(super) const LOOK: u32 = 12;
-const SIZE: usize = 1 << LOOK;
+/// Codes longer than this are not in a look.
+const LONG: usize = super::looks::LOOK as usize;
 
 /// A Huffman table as in the file: how many codes there are of each length, and their symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,20 +43,20 @@ impl Spec {
 
 /// Canonical codes, for decoding symbol by symbol.
 #[derive(Clone, Debug)]
-struct Codes {
-    /// For each length, the first code beyond those of this length, left-aligned in 16 bits.
-    ends: [u32; 17],
-    /// For each length, what to add to a code to get its symbol's index.
-    offsets: [i32; 17],
+pub(super) struct Codes {
+    /// For each length from 1 on, the first code beyond those of this length, left-aligned in 16 bits.
+    ends: [u32; 16],
+    /// For each length from 1 on, what to add to a code to get its symbol's index.
+    offsets: [i32; 16],
     symbols: [u8; 256],
 }
 
 impl Codes {
     fn new(spec: &Spec) -> Result<Self, JpegError> {
-        let mut codes = Self { ends: [0; 17], offsets: [0; 17], symbols: spec.symbols };
+        let mut codes = Self { ends: [0; 16], offsets: [0; 16], symbols: spec.symbols };
         let (mut code, mut index) = (0i32, 0i32);
         for (len, &count) in (1u32..).zip(&spec.counts) {
-            let at = len as usize;
+            let at = len as usize - 1;
             codes.offsets[at] = index - code;
             code += i32::from(count);
             index += i32::from(count);
@@ -77,281 +71,88 @@ impl Codes {
 
     /// The symbol at the head of 16 bits, and its length; `None` where no code begins so.
     fn symbol(&self, head: u32) -> Option<(u8, u32)> {
-        let len = (1..=16u32).find(|&len| head < self.ends[len as usize])?;
-        let code = (head >> (16 - len)) as i32;
-        let index = usize::try_from(code + self.offsets[len as usize]).ok()?;
-        Some((*self.symbols.get(index)?, len))
+        // Most that are asked for are longer than a look.
+        let from = if head >= self.ends[LONG - 1] { LONG } else { 0 };
+        let longer = self.ends.get(from..).unwrap_or_default().iter();
+        let shorter = from + longer.take_while(|&&end| head >= end).count();
+        let code = (head >> (15u32.saturating_sub(shorter as u32))) as i32;
+        let index = usize::try_from(code + self.offsets.get(shorter)?).ok()?;
+        Some((*self.symbols.get(index)?, shorter as u32 + 1))
     }
 }
 
-/// What a look tells: bits to step over in the low 5 bits, then coefficients to step over in 7.
-/// A look that meets the end of block adds [`END`] coefficients; 0 bits and all coefficients
-/// ([`SLOW`]) mean that the look tells nothing.
-pub(super) type Look = u16;
-const END: u16 = 64;
-const SLOW: u16 = 127 << 5;
-
-fn pack(bits: u32, step: u32) -> u16 {
-    (bits as u16 & 31) | ((step as u16) << 5)
+/// A code of a table.
+pub(super) struct Code {
+    /// Its bits, rightmost.
+    pub(super) bits: u32,
+    /// How many they are, 1 to 16.
+    pub(super) len: u32,
+    pub(super) symbol: u8,
 }
 
-/// Steps over as many whole symbols as begin and whose codes end within the look's first `LOOK` bits.
-/// The extra bits of the last one may lie beyond, they are only stepped over.
-fn step_over(ac: &Codes, index: u32, mut bits: u32) -> (u32, u32) {
-    let mut step = 0;
-    while bits < LOOK {
-        let head = (index << bits) & (SIZE as u32 - 1);
-        let Some((symbol, len)) = ac.symbol(head << (16 - LOOK)) else { break };
-        if bits + len > LOOK {
-            break;
-        }
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        if size == 0 && run != 15 {
-            // Runs of zeros other than 15 belong to progressive files; libjpeg ends the block too.
-            return (bits + len, step + u32::from(END));
-        }
-        if step + run + 1 > 62 {
-            break;
-        }
-        bits += len + size;
-        step += run + 1;
+impl Spec {
+    /// All codes in their order. The counts are those of a table that [`Codes::new`] takes.
+    pub(super) fn codes(&self) -> impl Iterator<Item = Code> {
+        let mut next = 0u32;
+        let lens = (1u32..).zip(&self.counts).flat_map(move |(len, &count)| {
+            let first = next;
+            next = (next + u32::from(count)) << 1;
+            (first..first + u32::from(count)).map(move |bits| (bits, len))
+        });
+        lens.zip(&self.symbols).map(|((bits, len), &symbol)| Code { bits, len, symbol })
     }
-    (bits, step)
 }
 
-/// Tables of a component whose blocks are stepped over whole.
-#[derive(Debug)]
-pub(super) struct Skip {
-    /// A look at the head of a block: DC and the AC symbols after it.
-    pub(super) first: Box<[Look; SIZE]>,
-    /// A look within a block.
-    pub(super) ac: Box<[Look; SIZE]>,
-    slow: SlowPair,
-}
-
-/// Tables of the luma component.
-#[derive(Debug)]
-pub(super) struct Luma {
-    /// A look at the head of a block: a [`Look`] in the low 16 bits, the DC difference in the high.
-    pub(super) first: Box<[u32; SIZE]>,
-    /// A look within a block.
-    pub(super) ac: Box<[Look; SIZE]>,
-    slow: SlowPair,
-}
-
-/// Look-up tables made of a pair of code tables.
-pub(super) trait Built {
-    /// Fills the tables; those of `old` are overwritten rather than allocated anew.
-    fn build(codes: SlowPair, old: Option<Self>) -> Self
-    where
-        Self: Sized;
-}
-
-/// The codes of DC and AC, for what does not fit into a look.
+/// The codes of a component.
 #[derive(Clone, Debug)]
-pub(super) struct SlowPair {
+pub(super) struct Pair {
     dc: Codes,
     ac: Codes,
 }
 
-impl SlowPair {
+impl Pair {
     pub(super) fn new(dc: &Spec, ac: &Spec) -> Result<Self, JpegError> {
-        let total = dc.counts.iter().map(|&n| usize::from(n)).sum::<usize>();
-        if dc.symbols.iter().take(total).any(|&s| s > 15) {
+        if dc.codes().any(|code| code.symbol > 15) {
             return Err(JpegError::Corrupt("DC symbol"));
         }
         Ok(Self { dc: Codes::new(dc)?, ac: Codes::new(ac)? })
     }
 
-    /// For each look at a block's head: bits and coefficients to step over, and the DC difference.
-    fn first(&self, index: u32) -> Option<(u32, u32, i16)> {
-        let (size, len) = self.dc.symbol(index << (16 - LOOK))?;
-        let dc_bits = len + u32::from(size);
-        if dc_bits > LOOK {
-            return None;
-        }
-        let extra = (index >> (LOOK - dc_bits)) & ((1 << size) - 1);
-        let (bits, step) = step_over(&self.ac, index, dc_bits);
-        Some((bits, step, extend(extra, u32::from(size)) as i16))
-    }
-
-    fn within(&self, index: u32) -> Look {
-        match step_over(&self.ac, index, 0) {
-            (0, _) => SLOW,
-            (bits, step) => pack(bits, step),
-        }
-    }
-
-    fn fill_ac(&self, looks: &mut [Look; SIZE]) {
-        for (index, look) in (0..).zip(looks) {
-            *look = self.within(index);
-        }
-    }
-
-    #[cold]
-    fn read_dc(&self, bits: &mut Bits<'_>) -> Result<i32, JpegError> {
-        bits.refill()?;
+    /// Takes a DC symbol and its extra bits: bits taken, and the difference. The buffer holds 31 bits.
+    pub(super) fn dc(&self, bits: &mut Bits<'_>) -> Result<(u32, i32), JpegError> {
         let (size, len) = self.dc.symbol(bits.peek(16)).ok_or(BAD_CODE)?;
         bits.consume(len);
-        let extra = bits.take(u32::from(size));
-        Ok(extend(extra, u32::from(size)))
+        let size = u32::from(size);
+        let extra = bits.take(size);
+        Ok((len + size, extend(extra, size)))
     }
 
-    /// Steps over the rest of a block symbol by symbol, from coefficient `k` (of 1 to 63, 0 being DC).
-    #[cold]
-    fn finish(&self, bits: &mut Bits<'_>, mut k: u32) -> Result<(), JpegError> {
-        while k < 63 {
-            bits.refill()?;
-            let (symbol, len) = self.ac.symbol(bits.peek(16)).ok_or(BAD_CODE)?;
-            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-            bits.consume(len + size);
-            if size == 0 && run != 15 {
-                return Ok(());
-            }
-            k += run + 1;
-        }
-        Ok(())
+    /// Steps over an AC symbol and its extra bits: bits taken, and coefficients, or `None` for the end of
+    /// the block. The buffer holds 31 bits.
+    pub(super) fn ac(&self, bits: &mut Bits<'_>) -> Result<(u32, Option<u32>), JpegError> {
+        let (symbol, len) = self.ac.symbol(bits.peek(16)).ok_or(BAD_CODE)?;
+        let size = u32::from(symbol & 15);
+        bits.consume(len + size);
+        Ok((len + size, steps(symbol)))
     }
+}
+
+/// Coefficients that an AC symbol stands for; `None` for the end of the block. Runs of zeros other than 15
+/// belong to progressive files; libjpeg ends the block there too.
+pub(super) fn steps(symbol: u8) -> Option<u32> {
+    let (run, size) = (symbol >> 4, symbol & 15);
+    (size != 0 || run == 15).then_some(u32::from(run) + 1)
 }
 
 const BAD_CODE: JpegError = JpegError::Corrupt("bits that are no Huffman code");
 
 /// The signed value of `size` extra bits (ITU-T T.81, F.2.2.1, EXTEND).
-fn extend(extra: u32, size: u32) -> i32 {
+pub(super) fn extend(extra: u32, size: u32) -> i32 {
     if size == 0 {
         return 0;
     }
     let value = extra as i32;
     if value < 1 << (size - 1) { value - (1 << size) + 1 } else { value }
-}
-
-impl Built for Skip {
-    fn build(slow: SlowPair, old: Option<Self>) -> Self {
-        let (mut first, mut ac) = match old {
-            Some(old) => (old.first, old.ac),
-            None => (Box::new([0; SIZE]), Box::new([0; SIZE])),
-        };
-        for (index, look) in (0..).zip(first.iter_mut()) {
-            *look = slow.first(index).map_or(SLOW, |(bits, step, _)| pack(bits, step));
-        }
-        slow.fill_ac(&mut ac);
-        Self { first, ac, slow }
-    }
-}
-
-impl Skip {
-    /// Steps over one block.
-    #[inline]
-    pub(super) fn block(&self, bits: &mut Bits<'_>) -> Result<(), JpegError> {
-        bits.refill()?;
-        let look = self.first[bits.look()];
-        if look == SLOW {
-            self.slow.read_dc(bits)?;
-            return rest(bits, &self.ac, &self.slow, 0);
-        }
-        bits.consume(u32::from(look & 31));
-        match u32::from(look >> 5) {
-            k if k >= u32::from(END) => Ok(()),
-            k => rest_after_look(bits, &self.ac, &self.slow, k),
-        }
-    }
-}
-
-impl Built for Luma {
-    fn build(slow: SlowPair, old: Option<Self>) -> Self {
-        let (mut first, mut ac) = match old {
-            Some(old) => (old.first, old.ac),
-            None => (Box::new([0; SIZE]), Box::new([0; SIZE])),
-        };
-        for (index, look) in (0..).zip(first.iter_mut()) {
-            *look = slow.first(index).map_or(u32::from(SLOW), |(bits, step, diff)| {
-                u32::from(pack(bits, step)) | u32::from(diff as u16) << 16
-            });
-        }
-        slow.fill_ac(&mut ac);
-        Self { first, ac, slow }
-    }
-}
-
-impl Luma {
-    /// Steps over one block and gives its DC difference.
-    #[inline]
-    pub(super) fn block(&self, bits: &mut Bits<'_>) -> Result<i32, JpegError> {
-        bits.refill()?;
-        let look = self.first[bits.look()];
-        if look == u32::from(SLOW) {
-            let diff = self.slow.read_dc(bits)?;
-            rest(bits, &self.ac, &self.slow, 0)?;
-            return Ok(diff);
-        }
-        bits.consume(look & 31);
-        let diff = i32::from((look >> 16) as i16);
-        match (look >> 5) & 127 {
-            k if k >= u32::from(END) => {}
-            k => rest_after_look(bits, &self.ac, &self.slow, k)?,
-        }
-        Ok(diff)
-    }
-}
-
-/// Steps over the rest of a block when the buffer was just filled and one look was taken from it:
-/// a look takes at most 27 bits (12 seen and 15 extra), so 56 bits serve two.
-#[inline]
-fn rest_after_look(
-    bits: &mut Bits<'_>,
-    ac: &[Look; SIZE],
-    slow: &SlowPair,
-    k: u32,
-) -> Result<(), JpegError> {
-    match step(bits, ac, k) {
-        Walk::On(k) => rest(bits, ac, slow, k),
-        Walk::Done => Ok(()),
-        Walk::Slow => slow.finish(bits, k),
-    }
-}
-
-#[inline]
-fn rest(
-    bits: &mut Bits<'_>,
-    ac: &[Look; SIZE],
-    slow: &SlowPair,
-    mut k: u32,
-) -> Result<(), JpegError> {
-    loop {
-        bits.refill()?;
-        for _ in 0..2 {
-            match step(bits, ac, k) {
-                Walk::On(next) => k = next,
-                Walk::Done => return Ok(()),
-                Walk::Slow => return slow.finish(bits, k),
-            }
-        }
-    }
-}
-
-enum Walk {
-    On(u32),
-    Done,
-    Slow,
-}
-
-/// One look from coefficient `k`. A look is only taken when all its symbols lie within the block; a
-/// block that ends with its 64th coefficient has no end-of-block symbol, and what follows is the next
-/// block's.
-#[inline(always)]
-fn step(bits: &mut Bits<'_>, ac: &[Look; SIZE], k: u32) -> Walk {
-    let look = u32::from(ac[bits.look()]);
-    let next = k + (look >> 5);
-    if next < 63 {
-        bits.consume(look & 31);
-        return Walk::On(next);
-    }
-    let within = next.wrapping_sub(u32::from(END)) < 63 && look != u32::from(SLOW);
-    if (look >= u32::from(END) << 5 && within) || next == 63 {
-        bits.consume(look & 31);
-        return Walk::Done;
-    }
-    Walk::Slow
 }
 
 /// The tables of ITU-T T.81, annex K.3, which MJPEG from UVC cameras leaves out.

@@ -1,9 +1,9 @@
 //! The entropy-coded scan: which blocks come in which order, and the walk through them.
 
+use super::JpegError;
 use super::bits::{Bits, unstuff};
-use super::header::{FrameHeader, ScanComponent, ScanHeader, Tables};
-use super::huffman;
-use super::{Cache, JpegError};
+use super::header::{FrameHeader, ScanComponent, ScanHeader};
+use super::walk::{Blocks, MOST, walk};
 use crate::frame::Luma;
 
 /// How a scan's blocks are ordered.
@@ -40,52 +40,18 @@ impl Layout {
         })
     }
 
+    /// Blocks of the whole scan.
     pub(super) fn blocks(&self) -> usize {
         self.mcus_x * self.mcus_y * self.blocks_per_mcu
     }
 }
 
 /// The standard's limit (ITU-T T.81, B.2.3).
-const MOST_BLOCKS: usize = 10;
+pub(super) const MOST_BLOCKS: usize = 10;
 
-fn blocks_of(frame: &FrameHeader, c: &ScanComponent) -> usize {
+/// Blocks of a component in an MCU.
+pub(super) fn blocks_of(frame: &FrameHeader, c: &ScanComponent) -> usize {
     frame.components().get(c.index).map_or(0, |c| c.h * c.v)
-}
-
-/// One run of blocks of an MCU.
-#[derive(Clone, Copy, Debug)]
-enum Part<'a> {
-    Luma(&'a huffman::Luma),
-    /// So many blocks to step over.
-    Skip(&'a huffman::Skip, usize),
-}
-
-/// The parts of an MCU, in order.
-#[derive(Debug)]
-pub(super) struct Plan<'a> {
-    parts: [Option<Part<'a>>; 3],
-}
-
-impl<'a> Plan<'a> {
-    pub(super) fn new(
-        frame: &FrameHeader,
-        scan: &ScanHeader,
-        tables: &Tables,
-        lumas: &'a Cache<huffman::Luma>,
-        skips: &'a Cache<huffman::Skip>,
-    ) -> Result<Self, JpegError> {
-        let mut parts = [None; 3];
-        for (part, c) in parts.iter_mut().zip(scan.components()) {
-            let (dc, ac) = (&tables.dc[c.dc], &tables.ac[c.ac]);
-            let blocks = if scan.components().len() == 1 { 1 } else { blocks_of(frame, c) };
-            let found = match c.index {
-                0 => lumas.get(dc, ac).map(Part::Luma),
-                _ => skips.get(dc, ac).map(|s| Part::Skip(s, blocks)),
-            };
-            *part = Some(found.ok_or(JpegError::Corrupt("scan without tables"))?);
-        }
-        Ok(Self { parts })
-    }
 }
 
 /// Where the luma goes.
@@ -97,22 +63,40 @@ pub(super) struct Planes<'a> {
 }
 
 impl Planes<'_> {
-    /// Writes one block at block coordinates; those beyond the picture's edge are padding.
+    /// Writes the luma of some MCUs of a row: how many, and the place of the first in MCUs. Blocks beyond the
+    /// picture's edge are padding, of which only the DC counts.
     #[inline(always)]
-    fn put(&mut self, x: usize, y: usize, dc: i32, bits: usize) {
-        if x >= self.luma.width {
-            return;
-        }
-        let at = y * self.luma.width + x;
-        if let (Some(grey), Some(taken)) = (self.luma.data.get_mut(at), self.bits.get_mut(at)) {
-            *grey = grey_level(dc, self.dc_step);
-            *taken = bits as u16;
+    fn put(
+        &mut self,
+        blocks: &Blocks<'_>,
+        blocks_per_mcu: usize,
+        (some, mut x, y): (usize, usize, usize),
+        (h, v): (usize, usize),
+        dc: &mut i32,
+    ) {
+        let width = self.luma.width;
+        for first in (0..some).map(|mcu| mcu * blocks_per_mcu) {
+            for j in 0..v {
+                let row = (y * v + j) * width;
+                for i in 0..h {
+                    let block = (first + j * h + i) as u8;
+                    *dc = dc.wrapping_add(blocks.diff(block));
+                    let at = x * h + i;
+                    let to = (self.luma.data.get_mut(row + at), self.bits.get_mut(row + at));
+                    if let (true, (Some(grey), Some(bits))) = (at < width, to) {
+                        *grey = grey_level(*dc, self.dc_step);
+                        *bits = blocks.bits(block);
+                    }
+                }
+            }
+            x += 1;
         }
     }
 }
 
 /// The grey level of a DC coefficient as libjpeg's 1×1 inverse transform gives it (`jpeg_idct_1x1`):
-/// coefficients are 16-bit, the result is masked to 10 bits before it is centred and clamped.
+/// coefficients are 16-bit, the result is masked to 10 bits before it is centred and clamped. So it depends on
+/// the coefficient's low 13 bits alone.
 #[inline(always)]
 fn grey_level(dc: i32, step: i32) -> u8 {
     let value = (i32::from(dc as i16).wrapping_mul(step).wrapping_add(4)) >> 3;
@@ -124,7 +108,7 @@ fn grey_level(dc: i32, step: i32) -> u8 {
 pub(super) fn decode(
     data: &[u8],
     layout: &Layout,
-    plan: &Plan<'_>,
+    blocks: &mut Blocks<'_>,
     restart: usize,
     segment: &mut Vec<u8>,
     planes: &mut Planes<'_>,
@@ -136,8 +120,8 @@ pub(super) fn decode(
         pos += unstuff(data.get(pos..).unwrap_or_default(), segment);
         let until = total.min(mcu + per_segment);
         let mut bits = Bits::new(segment);
-        decode_mcus(&mut bits, mcu, until, layout, plan, planes)?;
-        if bits.overrun() {
+        decode_mcus(&mut bits, mcu, until, layout, blocks, planes)?;
+        if bits.overrun() > 0 {
             return Err(JpegError::Truncated);
         }
         if until == total {
@@ -153,39 +137,29 @@ pub(super) fn decode(
     }
 }
 
-/// Decodes the MCUs of one restart segment.
+/// Decodes the MCUs of one restart segment: some of a row are walked through, then their luma is written.
 fn decode_mcus(
     bits: &mut Bits<'_>,
-    from: usize,
+    mut from: usize,
     until: usize,
     layout: &Layout,
-    plan: &Plan<'_>,
+    blocks: &mut Blocks<'_>,
     planes: &mut Planes<'_>,
 ) -> Result<(), JpegError> {
-    let (h, v) = layout.luma;
-    let (mut x, mut y) = (from % layout.mcus_x * h, from / layout.mcus_x * v);
     let mut dc = 0i32;
-    for _ in from..until {
-        for part in plan.parts.iter().flatten() {
-            match *part {
-                Part::Luma(table) => {
-                    for (j, i) in (0..v).flat_map(|j| (0..h).map(move |i| (j, i))) {
-                        let before = bits.taken();
-                        dc = dc.wrapping_add(table.block(bits)?);
-                        planes.put(x + i, y + j, dc, bits.taken() - before);
-                    }
-                }
-                Part::Skip(table, blocks) => {
-                    for _ in 0..blocks {
-                        table.block(bits)?;
-                    }
-                }
-            }
+    while from < until {
+        let (x, y) = (from % layout.mcus_x, from / layout.mcus_x);
+        let some = (until - from).min(layout.mcus_x - x).min(MOST / layout.blocks_per_mcu);
+        walk(blocks, bits, (some * layout.blocks_per_mcu) as u8)?;
+        let place = (some, x, y);
+        // The loops over an MCU's luma cost little where the compiler knows how many blocks there are.
+        match layout.luma {
+            (1, 1) => planes.put(blocks, layout.blocks_per_mcu, place, (1, 1), &mut dc),
+            (2, 1) => planes.put(blocks, layout.blocks_per_mcu, place, (2, 1), &mut dc),
+            (2, 2) => planes.put(blocks, layout.blocks_per_mcu, place, (2, 2), &mut dc),
+            luma => planes.put(blocks, layout.blocks_per_mcu, place, luma, &mut dc),
         }
-        x += h;
-        if x == layout.mcus_x * h {
-            (x, y) = (0, y + v);
-        }
+        from += some;
     }
     Ok(())
 }

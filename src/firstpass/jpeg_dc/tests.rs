@@ -92,7 +92,9 @@ const FIXTURES: [&[u8]; 7] = [
 fn grey_levels_are_those_of_libjpeg_turbo_for_all_samplings_sizes_and_qualities() {
     let mut reader = DcReader::new();
     for subsamp in SUBSAMPLINGS {
-        for (width, height) in [(64, 48), (1, 1), (7, 9), (17, 33), (161, 121), (320, 8)] {
+        // The widest has rows of more blocks than one walk.
+        for (width, height) in [(64, 48), (1, 1), (7, 9), (17, 33), (161, 121), (320, 8), (2100, 9)]
+        {
             for (quality, noise) in [(1, 40), (30, 5), (80, 12), (97, 60), (100, 127)] {
                 let jpeg = jpeg(width, height, noise, subsamp, quality);
                 reader.read(&jpeg).unwrap();
@@ -170,7 +172,7 @@ fn bits_of_blocks_are_all_the_bits_there_are() {
     let end = bits::unstuff(&jpeg[scan..], &mut plain);
     assert_eq!(jpeg.len(), scan + end + 2);
     let taken = reader.block_bits().iter().map(|&b| usize::from(b)).sum::<usize>();
-    assert_eq!(taken.div_ceil(8), plain.len() - 16);
+    assert_eq!(taken.div_ceil(8), plain.len() - bits::PAD);
 }
 
 #[test]
@@ -180,8 +182,7 @@ fn steady_reading_allocates_nothing() {
     reader.read(&a).unwrap();
     reader.read(b).unwrap();
     let places = |r: &DcReader| {
-        let tables: Vec<_> = r.lumas.kept.iter().map(|(_, _, t)| t.first.as_ptr()).collect();
-        (r.luma.data.as_ptr(), r.block_bits.as_ptr(), r.segment.as_ptr(), tables)
+        (r.luma.data.as_ptr(), r.block_bits.as_ptr(), r.segment.as_ptr(), r.looks.places())
     };
     let before = places(&reader);
     for _ in 0..3 {
@@ -288,15 +289,61 @@ fn tables_of_every_frame_anew_take_the_memory_of_the_last() {
             reader.read(jpeg).unwrap();
             assert_eq!(*reader.luma(), oracle(jpeg));
         }
-        let mut places: Vec<_> = reader.lumas.kept.iter().map(|(_, _, t)| t.ac.as_ptr()).collect();
-        places.extend(reader.skips.kept.iter().map(|(_, _, t)| t.ac.as_ptr()));
-        places.sort();
-        places
+        reader.looks.places()
     };
     let places = read_all();
-    assert_eq!(places.len(), 4);
     assert_eq!(read_all(), places);
     assert_eq!(read_all(), places);
+}
+
+#[test]
+fn a_dc_difference_of_any_size_is_read_as_libjpeg_turbo_reads_it() {
+    // Codes 0, 10, 110, 1110 for differences of 15, 12, 0 and 11 bits; 0 ends the block.
+    const DC: &[u8] = b"\xff\xc4\0\x17\x00\x01\x01\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\x0f\x0c\0\x0b";
+    const AC: &[u8] = b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let bits = [
+        "0.101010101010101.0",
+        "10.011100001111.0",
+        "110.0",
+        "0.000000000000001.0",
+        "1110.00000000111.0",
+        "1110.11101111011.0",
+        "10.100000000000.0",
+        "0.111101111011110.0",
+    ];
+    let bits: String =
+        bits.concat().chars().filter(|&c| c != '.').chain("1".repeat(7).chars()).collect();
+    let bytes: Vec<u8> = bits
+        .as_bytes()
+        .chunks_exact(8)
+        .map(|c| c.iter().fold(0, |v, b| v << 1 | (b & 1)))
+        .collect();
+    assert!(!bytes.contains(&0xff), "no stuffing needed");
+    for quality in [50, 98, 100] {
+        let whole = without_segment(&jpeg(32, 16, 0, Subsamp::Gray, quality), 0xc4);
+        let sos = whole.windows(2).position(|w| w == [0xff, SOS]).unwrap();
+        let jpeg = [&whole[..sos], DC, AC, &whole[sos..sos + 10], &bytes, &[0xff, EOI]].concat();
+        let reader = read(&jpeg).unwrap();
+        assert_eq!(*reader.luma(), oracle(&jpeg), "quality {quality}");
+        assert_eq!(reader.block_bits(), [17, 15, 4, 17, 16, 16, 15, 17]);
+    }
+}
+
+#[test]
+fn a_table_without_codes_is_corrupt_and_a_picture_that_ends_before_is_truncated() {
+    // Luma's only codes: 0 for a difference of 5 bits, and 0 for the end, so that four blocks take 28 bits.
+    const DC: &[u8] = b"\xff\xc4\0\x14\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05";
+    const AC: &[u8] = b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let whole = without_segment(&jpeg(16, 16, 0, Subsamp::Sub2x2, 80), 0xc4);
+    let sos = whole.windows(2).position(|w| w == [0xff, SOS]).unwrap();
+    let mut scan = whole[sos..sos + 14].to_vec();
+    scan[8] = 0x13;
+    let of = |bytes: usize| [&whole[..sos], DC, AC, &scan, &vec![0; bytes], &[0xff, EOI]].concat();
+    assert_eq!(read(&of(2)).unwrap_err(), JpegError::Truncated);
+    for bytes in [3, 4, 7] {
+        let corrupt = JpegError::Corrupt("bits that are no Huffman code");
+        assert_eq!(read(&of(bytes)).unwrap_err(), corrupt, "{bytes}");
+    }
 }
 
 fn seeds() -> Vec<Vec<u8>> {
