@@ -181,9 +181,8 @@ async fn feed(
 }
 
 async fn reload(agent: &mut Agent, options: &Options, handle: &log::Handle) {
-    if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
-        tell(&[sd_notify::NotifyState::Reloading, now]);
-    }
+    let now = sd_notify::NotifyState::MonotonicUsec(monotonic_usec());
+    tell(&[sd_notify::NotifyState::Reloading, now]);
     match config::load(&options.config.config, &options.config.context()) {
         Ok(Loaded { warning: Some(broken), .. }) => refuse(agent, &broken.errors),
         Err(errors) => refuse(agent, &errors),
@@ -199,6 +198,13 @@ async fn reload(agent: &mut Agent, options: &Options, handle: &log::Handle) {
         }
     }
     tell(&[sd_notify::NotifyState::Ready]);
+}
+
+/// CLOCK_MONOTONIC in microseconds. The crate's own reading multiplies in the system's `time_t`, which on 32-bit ARM
+/// overflows 36 minutes after boot.
+fn monotonic_usec() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000
 }
 
 fn alarms(loaded: &Loaded) -> Vec<Alarm> {
