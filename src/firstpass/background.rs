@@ -8,12 +8,24 @@
 //! still, when the thing that stopped (or the hole that one left) is absorbed with [`ABSORB`].
 //!
 //! The loops are over 16-bit integers and free of branches, so that SSE2 and NEON take eight samples at a
-//! time without a line written for them; products are kept as their upper half, which both have.
+//! time without a line written for them; products are kept as their upper half, which both have. Three things
+//! see to it that compilers find that: whole chunks have a length that is known, a product's halves are taken
+//! apart ([`part`]), and what all samples are multiplied with lies in a row as long as a chunk ([`Row`]). A
+//! single number would be widened to 32 bits before the loop, and with it every product in the loop. Where
+//! vectors are wider, [`widest`] finds them.
+
+mod changed;
+mod compare;
+mod follow;
 
 use std::ops::Range;
 use std::time::Duration;
 
+pub(super) use self::changed::Changed;
+use self::compare::{Compare, Limit, noise};
+use self::follow::{Follow, Rates};
 use super::light::Relight;
+use super::shrink::widest;
 
 /// Deviations above the threshold that count as noise. A mean absolute deviation is 0.8 standard
 /// deviations of normal noise.
@@ -66,13 +78,21 @@ pub(super) fn from_level(level: f32) -> i16 {
     (level.clamp(0.0, 255.0) * (1 << LEVEL) as f32).round() as i16
 }
 
+/// The upper half of a product.
+#[inline(always)]
+fn upper(a: i16, b: i16) -> i16 {
+    ((i32::from(a) * i32::from(b)) >> 16) as i16
+}
+
 /// `by` of `value`, rounded; `by` has 16 fraction bits. The halves of the product one by one: rounding it
 /// whole would take 32 bits a sample.
 #[inline(always)]
 fn part(value: i16, by: i16) -> i16 {
-    let product = i32::from(value) * i32::from(by);
-    (product >> 16) as i16 + ((product as u16) >> 15) as i16
+    upper(value, by) + ((value.wrapping_mul(by) as u16) >> 15) as i16
 }
+
+/// One number for each sample of a chunk.
+type Row = [i16; CHUNK];
 
 #[inline(always)]
 fn sample(x: u8) -> i16 {
@@ -111,66 +131,6 @@ pub(super) struct Counts {
     pub(super) above: usize,
     /// Likewise darker.
     pub(super) below: usize,
-}
-
-/// How fast a frame is learnt, from the time since the last.
-struct Rates {
-    follow: i16,
-    absorb: i16,
-    moving: i16,
-    calm: i16,
-    unrest: i16,
-    recent: i16,
-}
-
-impl Rates {
-    fn after(elapsed: Duration) -> Self {
-        let dt = elapsed.as_secs_f32();
-        let rate = |tau: f32| share(1.0 - (-dt / tau).exp());
-        Self {
-            follow: rate(FOLLOW),
-            absorb: rate(ABSORB),
-            moving: rate(MOVING),
-            calm: rate(DEVIATION),
-            unrest: rate(UNREST),
-            recent: rate(RECENT),
-        }
-    }
-}
-
-/// Thresholds from here on are alike: nothing reaches them.
-const MOST_THRESHOLD: u8 = 250;
-/// Eight times this fits 16 bits.
-const SMALL: i16 = i16::MAX >> 3;
-
-/// By how much a sample may leave its mean.
-#[derive(Clone, Copy)]
-struct Limit {
-    most: i16,
-    least: i16,
-    slope: i16,
-}
-
-impl Limit {
-    fn new(threshold: u8) -> Self {
-        let most = sample(threshold.min(MOST_THRESHOLD));
-        // 13 fraction bits, so that it fits whatever the threshold.
-        let slope = (f32::from(threshold) / DARK * 8192.0) as i16;
-        Self { most, least: most / REMAINS, slope }
-    }
-
-    #[inline(always)]
-    fn at(self, mean: i16, deviation: i16) -> i16 {
-        let eighth = ((i32::from(mean) * i32::from(self.slope)) >> 16) as i16;
-        let limit = (eighth.min(SMALL) << 3).min(self.most).max(self.least);
-        limit.saturating_add(noise(deviation))
-    }
-}
-
-/// As far as noise goes.
-#[inline(always)]
-fn noise(deviation: i16) -> i16 {
-    deviation / ((1 << FINER) / NOISE)
 }
 
 impl Background {
@@ -241,30 +201,10 @@ impl Background {
         &self.mean
     }
 
-    /// Marks changed samples with 1 in `changed`, which has the plane's size, and counts.
-    pub(super) fn compare(&self, luma: &[u8], threshold: u8, changed: &mut [u8]) -> Counts {
+    /// Marks changed samples in `changed`, which has the plane's size, and counts.
+    pub(super) fn compare(&self, luma: &[u8], threshold: u8, changed: &mut Changed) -> Counts {
         let limit = Limit::new(threshold);
-        let model = self.mean.chunks(CHUNK).zip(self.deviation.chunks(CHUNK));
-        let frame = luma.chunks(CHUNK).zip(changed.chunks_mut(CHUNK));
-        let mut counts = Counts::default();
-        for ((luma, changed), (mean, deviation)) in frame.zip(model) {
-            let (mut all, mut above, mut below) = (0i16, 0i16, 0i16);
-            for ((out, &x), (&mean, &deviation)) in
-                changed.iter_mut().zip(luma).zip(mean.iter().zip(deviation))
-            {
-                let off = sample(x) - mean;
-                let left = i16::from(off.abs() > limit.at(mean, deviation));
-                *out = left as u8;
-                all += left;
-                above += i16::from(off >= SHIFT);
-                below += i16::from(off <= -SHIFT);
-            }
-            // Each is at most the chunk's length.
-            counts.changed += all as usize;
-            counts.above += above as usize;
-            counts.below += below as usize;
-        }
-        counts
+        widest(Compare { luma, model: (&self.mean, &self.deviation), limit, changed })
     }
 
     /// Whether a sample left its mean as far as the rim of a thing does: by [`RIM`] of what
@@ -283,32 +223,8 @@ impl Background {
     }
 
     /// Learns from a frame of which `changed` is known, `elapsed` after the last one.
-    pub(super) fn follow(&mut self, luma: &[u8], changed: &[u8], elapsed: Duration) {
-        let rates = Rates::after(elapsed);
-        let frame = luma.chunks(CHUNK).zip(changed.chunks(CHUNK));
-        let means = self.mean.chunks_mut(CHUNK).zip(self.deviation.chunks_mut(CHUNK));
-        let short = self.recent.chunks_mut(CHUNK).zip(self.onsets.chunks_mut(CHUNK));
-        let state = self.restless.iter_mut().zip(&mut self.unfaded);
-        for ((luma, changed), ((mean, deviation), ((recent, onsets), (restless, unfaded)))) in
-            frame.zip(means.zip(short.zip(state)))
-        {
-            *unfaded = unfaded.saturating_add(elapsed);
-            let calm = changed.iter().fold(0, |any, c| any | c) == 0;
-            if calm {
-                follow_calm(luma, mean, deviation, &rates);
-            } else {
-                if !*restless {
-                    recent.copy_from_slice(mean);
-                }
-                if *unfaded >= FADE_STEP {
-                    fade(onsets, std::mem::take(unfaded));
-                }
-                count_onsets(onsets, changed);
-                let short = Short { recent, onsets };
-                follow_changed(luma, changed, mean, deviation, short, &rates);
-            }
-            *restless = !calm;
-        }
+    pub(super) fn follow(&mut self, luma: &[u8], changed: &Changed, elapsed: Duration) {
+        widest(Follow { background: self, luma, changed, elapsed, rates: &Rates::after(elapsed) });
     }
 
     /// Learns from a frame of which it is known that nothing should be taken for motion: `weight` of
@@ -354,133 +270,5 @@ impl Background {
     }
 }
 
-/// A chunk without a changed sample, which nearly all are.
-fn follow_calm(luma: &[u8], mean: &mut [i16], deviation: &mut [i16], rates: &Rates) {
-    for ((mean, deviation), &x) in mean.iter_mut().zip(deviation).zip(luma) {
-        let off = sample(x) - *mean;
-        *mean += part(off, rates.follow);
-        let spread = off.abs().min(MOST_DEVIATION) << FINER;
-        *deviation += part(spread - *deviation, rates.calm);
-    }
-}
-
-/// Lets counts fade that were not since `elapsed`.
-fn fade(onsets: &mut [u8], elapsed: Duration) {
-    let left = (256.0 * (-elapsed.as_secs_f32() / FADE).exp()) as u16;
-    for onset in onsets {
-        *onset = ((u16::from(*onset) * left) >> 8) as u8 & !1 | *onset & 1;
-    }
-}
-
-/// Counts which samples begin to be changed.
-fn count_onsets(onsets: &mut [u8], changed: &[u8]) {
-    for (onset, &changed) in onsets.iter_mut().zip(changed) {
-        let began = changed & !*onset & 1;
-        *onset = (*onset & !1).saturating_add(began * ONSET) & !1 | changed;
-    }
-}
-
-/// What is remembered for a short time.
-struct Short<'a> {
-    recent: &'a mut [i16],
-    onsets: &'a [u8],
-}
-
-fn follow_changed(
-    luma: &[u8],
-    changed: &[u8],
-    mean: &mut [i16],
-    deviation: &mut [i16],
-    short: Short<'_>,
-    rates: &Rates,
-) {
-    let short = short.recent.iter_mut().zip(short.onsets);
-    let model = mean.iter_mut().zip(deviation).zip(short);
-    for (((mean, deviation), (recent, &onsets)), (&x, &changed)) in
-        model.zip(luma.iter().zip(changed))
-    {
-        let (off, since) = (sample(x) - *mean, sample(x) - *recent);
-        let stands = since.unsigned_abs() < STILL;
-        let learn = if stands { rates.absorb } else { rates.moving };
-        let unrest = if onsets >= OFTEN { rates.unrest } else { 0 };
-        let (learn, spread) =
-            if changed == 0 { (rates.follow, rates.calm) } else { (learn, unrest) };
-        *mean += part(off, learn);
-        let far = off.abs().min(MOST_DEVIATION) << FINER;
-        *deviation += part(far - *deviation, spread);
-        *recent += part(since, rates.recent);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FRAME: Duration = Duration::from_millis(200);
-
-    fn count(b: &Background, luma: &[u8]) -> usize {
-        b.compare(luma, 10, &mut vec![0; luma.len()]).changed
-    }
-
-    fn follow(b: &mut Background, frames: usize, mut luma: impl FnMut(usize) -> Vec<u8>) {
-        for i in 0..frames {
-            let luma = luma(i);
-            let mut changed = vec![0; luma.len()];
-            b.compare(&luma, 10, &mut changed);
-            b.follow(&luma, &changed, FRAME);
-        }
-    }
-
-    #[test]
-    fn what_stands_still_is_absorbed_within_half_a_minute_but_not_within_two_seconds() {
-        let mut b = Background::default();
-        b.begin(&[100; 300]);
-        follow(&mut b, 10, |_| vec![160; 300]);
-        assert_eq!(count(&b, &[160; 300]), 300);
-        follow(&mut b, 140, |_| vec![160; 300]);
-        assert_eq!(count(&b, &[160; 300]), 0);
-    }
-
-    #[test]
-    fn what_passes_leaves_no_trace() {
-        let mut b = Background::default();
-        b.begin(&[100; 8]);
-        follow(&mut b, 50, |_| vec![100; 8]);
-        follow(&mut b, 6, |_| vec![180; 8]);
-        assert_eq!(count(&b, &[100; 8]), 0);
-    }
-
-    #[test]
-    fn noise_is_learnt() {
-        let mut rng = fastrand::Rng::with_seed(1);
-        let mut noisy = |_| (0..1000).map(|_| 100 + rng.u8(0..40)).collect::<Vec<_>>();
-        let mut b = Background::default();
-        b.begin(&noisy(0));
-        assert!(count(&b, &noisy(0)) > 200);
-        follow(&mut b, 300, &mut noisy);
-        assert!(count(&b, &noisy(0)) < 5);
-    }
-
-    #[test]
-    fn a_rim_takes_a_part_of_what_a_thing_takes_and_more_than_noise() {
-        let mut b = Background::default();
-        b.begin(&[150; 300]);
-        follow(&mut b, 300, |_| vec![150; 300]);
-        let rims = |b: &Background, level: u8| b.rim(&[level; 300], 20)(7);
-        assert_eq!([rims(&b, 155), rims(&b, 157), rims(&b, 143)], [false, true, true]);
-        assert_eq!(count(&b, &[157; 300]), 0);
-        let mut rng = fastrand::Rng::with_seed(4);
-        follow(&mut b, 300, |_| (0..300).map(|_| 140 + rng.u8(0..21)).collect());
-        assert!(!rims(&b, 157), "noise");
-        assert!(!b.rim(&[200; 300], 20)(300), "outside of the plane");
-    }
-
-    #[test]
-    fn relighting_moves_the_means_but_not_of_what_shines_by_itself() {
-        let mut b = Background::default();
-        b.begin(&[40, 100, 200, 90]);
-        b.relight(&[72, 158, 250, 91], Relight { gain: 1.5, offset: 10.0 });
-        let means: Vec<f32> = b.mean().iter().map(|&m| level(m)).collect();
-        assert_eq!(means, [70.0, 160.0, 255.0, 90.0]);
-    }
-}
+mod tests;

@@ -150,26 +150,29 @@ impl Least {
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     clean: Vec<u8>,
+    columns: Vec<u8>,
     runs: Vec<Run>,
     blobs: Vec<Blob>,
     width: usize,
+    /// Rows of `clean` that may hold anything.
+    rows: Range<usize>,
 }
 
 impl Finder {
     /// Finds the things that are no smaller than `least` in a plane of 0 and 1, `width` wide; largest
-    /// first.
+    /// first. Beyond `span` all are 0, and are not looked at.
     ///
     /// A sample that touches a thing belongs to it with less evidence than it takes to begin one, which
     /// `is_rim` says of a sample: boxes grow over the rim of their things, and with it things are measured.
     pub(super) fn find(
         &mut self,
-        changed: &[u8],
+        (changed, span): (&[u8], Range<usize>),
         width: usize,
         least: Least,
         is_rim: impl Fn(usize) -> bool,
     ) {
         self.width = width;
-        self.despeckle(changed);
+        self.despeckle(changed, span);
         self.take_runs();
         self.join_rows();
         self.gather();
@@ -201,31 +204,39 @@ impl Finder {
     }
 
     /// Keeps samples with enough company in their 3×3.
-    fn despeckle(&mut self, changed: &[u8]) {
+    fn despeckle(&mut self, changed: &[u8], span: Range<usize>) {
         let w = self.width;
-        self.clean.clear();
+        let samples = self.rows.start * w..self.rows.end * w;
+        match self.clean.get_mut(samples) {
+            Some(rows) if rows.len() < changed.len() => rows.fill(0),
+            _ => self.clean.clear(),
+        }
         self.clean.resize(changed.len(), 0);
-        for (y, out) in self.clean.chunks_exact_mut(w.max(1)).enumerate() {
+        self.rows = span.start / w.max(1)..span.end.div_ceil(w.max(1));
+        let clean = self.clean.chunks_exact_mut(w.max(1)).enumerate();
+        for (y, out) in clean.take(self.rows.end).skip(self.rows.start) {
             let row = |y: Option<usize>| y.and_then(|y| changed.get(y * w..(y + 1) * w));
-            let rows = [row(y.checked_sub(1)), row(Some(y)), row(Some(y + 1))];
-            let Some(here) = rows[1].filter(|r| r.contains(&1)) else { continue };
-            for x in (0..w).filter(|&x| here[x] == 1) {
-                let near = x.saturating_sub(1)..w.min(x + 2);
-                let company = rows.iter().flatten().flat_map(|r| &r[near.clone()]).sum::<u8>();
-                out[x] = u8::from(company >= COMPANY);
+            let Some(here) = row(Some(y)).filter(|row| holds_any(row)) else { continue };
+            // Of each column, with one more to each side of the plane. Nine at most make a company.
+            self.columns.clear();
+            self.columns.resize(w + 2, 0);
+            for row in [row(y.checked_sub(1)), Some(here), row(Some(y + 1))].into_iter().flatten() {
+                self.columns[1..].iter_mut().zip(row).for_each(|(sum, changed)| *sum += changed);
+            }
+            let company = self.columns.iter().zip(&self.columns[1..]).zip(&self.columns[2..]);
+            for ((out, &changed), ((left, middle), right)) in out.iter_mut().zip(here).zip(company)
+            {
+                *out = changed & u8::from(left + middle + right >= COMPANY);
             }
         }
     }
 
     fn take_runs(&mut self) {
         self.runs.clear();
-        for (y, row) in self.clean.chunks_exact(self.width.max(1)).enumerate() {
-            // Most rows hold nothing, and are told so sixteen samples at a time.
-            if !row.contains(&1) {
-                continue;
-            }
+        let clean = self.clean.chunks_exact(self.width.max(1)).enumerate();
+        for (y, row) in clean.take(self.rows.end).skip(self.rows.start) {
             let mut x = 0;
-            while let Some(skip) = row.get(x..).and_then(|r| r.iter().position(|&c| c == 1)) {
+            while let Some(skip) = row.get(x..).and_then(next_changed) {
                 let x0 = x + skip;
                 let len = row[x0..].iter().position(|&c| c == 0).unwrap_or(row.len() - x0);
                 x = x0 + len;
@@ -287,6 +298,17 @@ impl Finder {
     }
 }
 
+/// How many lie before the first one that is changed.
+fn next_changed(row: &[u8]) -> Option<usize> {
+    let empty = row.as_chunks::<16>().0.iter().take_while(|samples| !holds_any(*samples)).count();
+    row[empty * 16..].iter().position(|&c| c == 1).map(|at| at + empty * 16)
+}
+
+/// Is one of these changed? Most rows hold nothing, and vectors say so of many samples at once.
+fn holds_any(row: &[u8]) -> bool {
+    row.iter().fold(0, |any, c| any | c) != 0
+}
+
 /// The runs of one blob, as ranges of samples.
 #[derive(Clone, Debug)]
 pub(super) struct Runs<'a> {
@@ -305,121 +327,4 @@ impl Iterator for Runs<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn least(area: usize, size: (usize, usize)) -> Least {
-        Least { seed: 1, area, size }
-    }
-
-    fn found(picture: &[&str], smallest: usize) -> (Finder, Vec<(usize, PixelBox)>) {
-        let plane: Vec<u8> =
-            picture.iter().flat_map(|r| r.bytes().map(|b| u8::from(b == b'#'))).collect();
-        let mut finder = Finder::default();
-        finder.find(&plane, picture[0].len(), least(smallest, (0, 0)), |_| false);
-        let size = (picture[0].len() as u32 * 8 - 3, picture.len() as u32 * 8 - 3);
-        let things = finder.blobs().iter().map(|b| (b.area, b.pixels(size))).collect();
-        (finder, things)
-    }
-
-    #[test]
-    fn specks_go_and_touching_or_nearly_touching_parts_are_one() {
-        let (_, things) = found(
-            &[
-                "#.......##",
-                "........##",
-                "..##......",
-                "..##......",
-                "....#.....",
-                "...##.....",
-                "..........",
-                "...##.....",
-                "...##....#",
-            ],
-            2,
-        );
-        let person = PixelBox { x: 16, y: 16, w: 24, h: 53 };
-        let corner = PixelBox { x: 64, y: 0, w: 13, h: 16 };
-        assert_eq!(things, [(11, person), (4, corner)]);
-    }
-
-    #[test]
-    fn a_horseshoe_is_one_thing_and_small_things_are_left_out() {
-        let (_, things) = found(
-            &["##....##", "##....##", "##....##", "########", "........", "........", "........"],
-            21,
-        );
-        assert!(things.is_empty());
-        let (_, things) = found(&["##....##", "##....##", "##....##", "########"], 20);
-        assert_eq!(things.len(), 1);
-        assert_eq!(things[0].0, 20);
-    }
-
-    #[test]
-    fn what_is_too_narrow_or_too_low_is_left_out() {
-        let picture =
-            ["###......", "###......", ".........", ".........", "....#####", "....#####"];
-        let plane: Vec<u8> = picture.concat().bytes().map(|b| u8::from(b == b'#')).collect();
-        let mut finder = Finder::default();
-        let mut count = |size| {
-            finder.find(&plane, 9, least(1, size), |_| false);
-            finder.blobs().len()
-        };
-        assert_eq!([count((3, 2)), count((4, 1)), count((1, 3)), count((6, 1))], [2, 1, 0, 0]);
-    }
-
-    #[test]
-    fn a_box_grows_over_the_rim_of_its_thing_and_no_farther() {
-        let plane: Vec<u8> = ["0000000", "0000000", "0011000", "0011000", "0000000", "0000000"]
-            .concat()
-            .bytes()
-            .map(|b| b - b'0')
-            .collect();
-        let found = |rim: &[&str], area: usize| {
-            let rim = rim.concat().into_bytes();
-            let mut finder = Finder::default();
-            finder.find(&plane, 7, least(area, (0, 0)), |i| rim[i] == b'+');
-            finder.blobs().first().map(|b| b.extent)
-        };
-        let grown = |rim: &[&str]| found(rim, 4).unwrap();
-        let thing = Extent { x0: 2, x1: 4, y0: 2, y1: 4 };
-        let none = ".......";
-        assert_eq!(grown(&[none; 6]), thing);
-        let head = [none, "..+....", "..++...", "..+++..", none, none];
-        assert_eq!(grown(&head), Extent { x1: 5, y0: 1, ..thing });
-        assert_eq!(grown(&["+++++++"; 6]), Extent { x0: 0, x1: 6, y0: 0, y1: 6 }, "two lines");
-        assert_eq!(grown(&["+.....+", none, none, none, none, "+.....+"]), thing, "elsewhere");
-        assert!(found(&head, 6).is_some() && found(&head, 7).is_none(), "it covers six");
-    }
-
-    #[test]
-    fn a_blob_is_dropped_by_its_own_runs() {
-        let (mut finder, _) = found(&["##....##", "##....##"], 1);
-        let mut asked = Vec::new();
-        finder.drop_if(|_, runs| {
-            asked.push(runs.collect::<Vec<_>>());
-            asked.len() == 1
-        });
-        assert_eq!(asked, [[0..2, 8..10], [6..8, 14..16]]);
-        assert_eq!(finder.blobs().len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn boxes_lie_within_and_areas_add_up(
-            width in 1usize..40,
-            plane in prop::collection::vec(0u8..2, 0..900),
-        ) {
-            let height = plane.len() / width;
-            let mut finder = Finder::default();
-            finder.find(&plane[..width * height], width, least(1, (0, 0)), |_| false);
-            let total: usize = finder.blobs().iter().map(|b| b.area).sum();
-            prop_assert_eq!(total, finder.clean.iter().map(|&c| usize::from(c)).sum::<usize>());
-            for b in finder.boxes((width as u32 * 8, height as u32 * 8)) {
-                prop_assert!(b.w > 0 && b.h > 0);
-                prop_assert!(b.x + b.w <= width as u32 * 8 && b.y + b.h <= height as u32 * 8);
-            }
-        }
-    }
-}
+mod tests;

@@ -28,7 +28,7 @@
 
 use std::time::Duration;
 
-use super::background::Background;
+use super::background::{Background, Changed};
 use super::blobs::{Finder, Least};
 use super::light::{self, Light};
 use super::track::{How, Told, Tracks};
@@ -102,7 +102,7 @@ pub(super) struct Motion {
     /// Samples in the zone.
     watched: usize,
     background: Background,
-    changed: Vec<u8>,
+    changed: Changed,
     finder: Finder,
     tracks: Tracks,
     phase: Phase,
@@ -145,7 +145,7 @@ impl Motion {
             zone: Vec::new(),
             watched: 0,
             background: Background::default(),
-            changed: Vec::new(),
+            changed: Changed::default(),
             finder: Finder::default(),
             tracks: Tracks::default(),
             phase: Phase::Watching,
@@ -204,8 +204,7 @@ impl Motion {
     fn begin(&mut self, luma: &Luma, at: BootTime) {
         self.shape = (luma.width, luma.height);
         self.draw_zones();
-        self.changed.clear();
-        self.changed.resize(luma.data.len(), 0);
+        self.changed.begin(luma.data.len());
         self.background.begin(&luma.data);
         self.tracks.clear(at);
         self.phase = Phase::Warming { since: at, frames: 1 };
@@ -304,9 +303,7 @@ impl Motion {
     /// Finds the moving things of the changed samples in the zone. Those that are only light (a lamp's
     /// cone, a window that pales) go into the model at once.
     fn find(&mut self, luma: &Luma, at: BootTime, elapsed: Duration) -> Found {
-        for (changed, &zone) in self.changed.iter_mut().zip(&self.zone) {
-            *changed &= zone;
-        }
+        self.changed.keep(&self.zone);
         let MotionSettings { min_area, min_width, min_height, .. } = self.settings;
         let smallest = (min_area * self.watched as f32).ceil() as usize;
         let side = |share: f32, of: usize| (share * of as f32).round() as usize;
@@ -315,7 +312,8 @@ impl Motion {
         {
             let rim = self.background.rim(&luma.data, self.settings.threshold);
             let is_rim = |i: usize| self.zone.get(i) == Some(&1) && rim(i);
-            self.finder.find(&self.changed, luma.width, least, is_rim);
+            let changed = (self.changed.samples(), self.changed.span());
+            self.finder.find(changed, luma.width, least, is_rim);
         }
         let share = |of: f32| (of * luma.data.len() as f32) as usize;
         let (large, obvious) = (share(LARGE).max(TELLING), share(OBVIOUS));

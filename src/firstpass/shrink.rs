@@ -26,12 +26,15 @@ mod layout;
 mod simd;
 
 pub(super) use self::layout::Layout;
-use crate::frame::{Geometry, Luma, ShapeError};
+use self::layout::Sum;
+pub(super) use self::simd::{Loops, add_differences, add_levels, widest};
+use crate::frame::{Geometry, Layer, Luma, ShapeError};
 
 /// Shrinks raw frames; keeps its row sums between frames.
 #[derive(Debug, Default)]
 pub struct Shrinker {
-    sums: Vec<u32>,
+    of_bytes: Vec<u16>,
+    of_more: Vec<u32>,
 }
 
 impl Shrinker {
@@ -49,33 +52,51 @@ impl Shrinker {
         let [luma, ..] = geometry.layers(data)?;
         let layout = Layout::of(geometry.format).ok_or(ShapeError::Empty)?;
         let (width, height) = (geometry.width as usize, geometry.height as usize);
-        out.reset(width.div_ceil(8), height.div_ceil(8));
-        self.sums.clear();
-        self.sums.resize(out.width, 0);
-        let mut rows = luma.rows();
-        for (y, means) in out.data.chunks_exact_mut(self.sums.len()).enumerate() {
-            let count = (height - y * 8).min(8);
-            self.sums.fill(0);
-            for row in rows.by_ref().take(count) {
-                layout.add_row(row, width, &mut self.sums);
-            }
-            write_means(&self.sums, means, width, count, layout.extra_bits());
+        let size = (width.div_ceil(8), height.div_ceil(8));
+        // All of it is written: to clear it would only cost.
+        if (out.width, out.height, out.data.len()) != (size.0, size.1, size.0 * size.1) {
+            out.reset(size.0, size.1);
+        }
+        match layout.is_bytes() {
+            true => shrink(&mut self.of_bytes, layout, luma, (width, height), out),
+            false => shrink(&mut self.of_more, layout, luma, (width, height), out),
         }
         Ok(())
     }
 }
 
+/// The first layer's luma, whose size in pixels is given, as means; all of `out` is written.
+fn shrink<S: Sum>(
+    sums: &mut Vec<S>,
+    layout: Layout,
+    luma: Layer<'_>,
+    (width, height): (usize, usize),
+    out: &mut Luma,
+) {
+    sums.clear();
+    sums.resize(out.width, S::default());
+    let mut rows = luma.rows();
+    for (y, means) in out.data.chunks_exact_mut(sums.len()).enumerate() {
+        let count = (height - y * 8).min(8);
+        sums.fill(S::default());
+        for row in rows.by_ref().take(count) {
+            layout.add_row(row, width, sums);
+        }
+        write_means(sums, means, width, count, layout.extra_bits());
+    }
+}
+
 /// Means out of the sums of `rows` rows, of which the lowest bits beyond 8 are dropped. A camera may set
 /// bits that its format does not have: then it is white.
-fn write_means(sums: &[u32], means: &mut [u8], width: usize, rows: usize, extra: u32) {
-    let level = |mean: u32| (mean >> extra).min(255) as u8;
+fn write_means<S: Sum>(sums: &[S], means: &mut [u8], width: usize, rows: usize, extra: u32) {
     let whole = if rows == 8 { width / 8 } else { 0 };
     for (mean, sum) in means.iter_mut().zip(sums).take(whole) {
-        *mean = level((sum + 32) >> 6);
+        *mean = sum.mean(extra);
     }
-    for (x, (mean, sum)) in means.iter_mut().zip(sums).enumerate().skip(whole) {
+    for (x, (mean, &sum)) in means.iter_mut().zip(sums).enumerate().skip(whole) {
         let count = ((width - x * 8).min(8) * rows) as u32;
-        *mean = level((sum + count / 2) / count);
+        let rounded = (sum.into() + count / 2) / count;
+        *mean = (rounded >> extra).min(255) as u8;
     }
 }
 

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::Vision;
+use super::quality::sum_of_bits;
 use crate::clock::BootTime;
 use crate::frame::{Frame, Layer, PixelFormat};
 
@@ -121,7 +122,7 @@ fn chroma_bits(jpeg: &[u8], luma_bits: &[u16]) -> Option<f32> {
     let (scan, chroma_per_luma) = scan(jpeg)?;
     let end = jpeg.iter().rposition(|&b| b != 0)?;
     let total = end.checked_sub(scan)? as f32 * 8.0;
-    let luma = luma_bits.iter().map(|&b| f32::from(b)).sum::<f32>();
+    let luma = sum_of_bits(luma_bits) as f32;
     let blocks = luma_bits.len() as f32 * chroma_per_luma;
     // A byte in 256 of what is coded is stuffing.
     (blocks > 0.0).then(|| (total * (1.0 - 1.0 / 256.0) - luma) / blocks)

@@ -1,5 +1,7 @@
 //! Where a row's luma lies, and its sums by plain arithmetic.
 
+use std::ops::AddAssign;
+
 use super::simd;
 use crate::frame::{Depth, PixelFormat};
 
@@ -78,18 +80,15 @@ impl Layout {
         }
     }
 
-    /// Adds one row's luma to the sums of its blocks. A sum of 64 samples of 16 bits fits 32 bits.
-    pub(super) fn add_row(self, row: &[u8], width: usize, sums: &mut [u32]) {
+    /// Are its samples bytes? Then the sum of a block's 64 fits 16 bits; of any other's it fits 32.
+    pub(super) fn is_bytes(self) -> bool {
+        !matches!(self, Self::Words(_) | Self::Colours(_))
+    }
+
+    /// Adds one row's luma to the sums of its blocks.
+    pub(super) fn add_row<S: Sum>(self, row: &[u8], width: usize, sums: &mut [S]) {
         // A row may hold whole bytes for pixels that the picture does not have.
-        let whole = &mut sums[..width / 8];
-        let done = match self {
-            Self::Plane => simd::add_plane(row, whole),
-            Self::Even => simd::add_even(row, whole),
-            Self::Odd => simd::add_odd(row, whole),
-            Self::Words(_) => simd::add_words(row, whole),
-            Self::Colours(weights) => simd::add_colours(row, weights, whole),
-            Self::FourInFive | Self::TwoInThree => 0,
-        };
+        let done = S::add_blocks(self, row, &mut sums[..width / 8]);
         let (row, sums) = (row.get(done * self.block_bytes()..), sums.get_mut(done..));
         if let (Some(row), Some(sums)) = (row, sums) {
             self.add_row_scalar(row, width.saturating_sub(done * 8), sums);
@@ -107,46 +106,84 @@ impl Layout {
         }
     }
 
-    pub(super) fn add_row_scalar(self, row: &[u8], width: usize, sums: &mut [u32]) {
-        let byte = |block: &[u8], at: usize| u32::from(block[at]);
+    pub(super) fn add_row_scalar<S: Sum>(self, row: &[u8], width: usize, sums: &mut [S]) {
+        let byte = |block: &[u8], at: usize| u16::from(block[at]);
         match self {
-            Self::Plane => add::<8>(row, width, sums, byte),
-            Self::Even => add::<16>(row, width, sums, |block, i| byte(block, 2 * i)),
-            Self::Odd => add::<16>(row, width, sums, |block, i| byte(block, 2 * i + 1)),
-            Self::Words(_) => add::<16>(row, width, sums, |block, i| {
+            Self::Plane => add::<8, S>(row, width, sums, byte),
+            Self::Even => add::<16, S>(row, width, sums, |block, i| byte(block, 2 * i)),
+            Self::Odd => add::<16, S>(row, width, sums, |block, i| byte(block, 2 * i + 1)),
+            Self::Words(_) => add::<16, S>(row, width, sums, |block, i| {
                 byte(block, 2 * i) + (byte(block, 2 * i + 1) << 8)
             }),
-            Self::Colours([a, b, c]) => {
-                let weights = [u32::from(a), u32::from(b), u32::from(c)];
-                add::<24>(row, width, sums, |block, i| {
-                    (0..3).map(|k| byte(block, 3 * i + k) * weights[k]).sum()
-                });
-            }
+            // They sum to 256.
+            Self::Colours(weights) => add::<24, S>(row, width, sums, |block, i| {
+                (0..3).map(|k| byte(block, 3 * i + k) * u16::from(weights[k])).sum()
+            }),
             Self::FourInFive => {
-                add::<10>(row, width, sums, |block, i| byte(block, i / 4 * 5 + i % 4))
+                add::<10, S>(row, width, sums, |block, i| byte(block, i / 4 * 5 + i % 4))
             }
             Self::TwoInThree => {
-                add::<12>(row, width, sums, |block, i| byte(block, i / 2 * 3 + i % 2))
+                add::<12, S>(row, width, sums, |block, i| byte(block, i / 2 * 3 + i % 2))
             }
         }
     }
 }
 
+/// The sum of a block's luma.
+pub(super) trait Sum: Copy + Default + AddAssign + From<u16> + Into<u32> {
+    /// Adds as many whole blocks as vectors take, and gives their number.
+    fn add_blocks(layout: Layout, row: &[u8], sums: &mut [Self]) -> usize;
+
+    /// Rounded mean of a block of 64 whose samples have so many bits beyond 8, which are dropped.
+    fn mean(self, extra: u32) -> u8;
+}
+
+/// Of layouts of bytes.
+impl Sum for u16 {
+    fn add_blocks(layout: Layout, row: &[u8], sums: &mut [Self]) -> usize {
+        match layout {
+            Layout::Plane => simd::add_plane(row, sums),
+            Layout::Even => simd::add_even(row, sums),
+            Layout::Odd => simd::add_odd(row, sums),
+            _ => 0,
+        }
+    }
+
+    fn mean(self, _: u32) -> u8 {
+        ((self + 32) >> 6) as u8
+    }
+}
+
+/// Of any layout.
+impl Sum for u32 {
+    fn add_blocks(layout: Layout, row: &[u8], sums: &mut [Self]) -> usize {
+        match layout {
+            Layout::Words(_) => simd::add_words(row, sums),
+            Layout::Colours(weights) => simd::add_colours(row, weights, sums),
+            _ => 0,
+        }
+    }
+
+    fn mean(self, extra: u32) -> u8 {
+        (((self + 32) >> 6) >> extra).min(255) as u8
+    }
+}
+
 /// Adds the samples of blocks of `N` bytes; `sample` gives a pixel's of the block it is in.
-fn add<const N: usize>(
+fn add<const N: usize, S: Sum>(
     row: &[u8],
     width: usize,
-    sums: &mut [u32],
-    sample: impl Fn(&[u8], usize) -> u32,
+    sums: &mut [S],
+    sample: impl Fn(&[u8], usize) -> u16,
 ) {
     let (whole, rest) = row.as_chunks::<N>();
     // The last block may be whole in bytes and not in pixels.
     let whole = whole.get(..width / 8).unwrap_or(whole);
     for (sum, block) in sums.iter_mut().zip(whole) {
-        *sum += (0..8).map(|i| sample(block, i)).sum::<u32>();
+        (0..8).for_each(|i| *sum += S::from(sample(block, i)));
     }
     if let (Some(sum), false) = (sums.get_mut(width / 8), width.is_multiple_of(8)) {
         let ragged = row.get(whole.len() * N..).unwrap_or(rest);
-        *sum += (0..width % 8).map(|i| sample(ragged, i)).sum::<u32>();
+        (0..width % 8).for_each(|i| *sum += S::from(sample(ragged, i)));
     }
 }

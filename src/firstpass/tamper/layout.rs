@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::Verdict;
+use super::tiles::{ACROSS, Sums, Tiles};
 use crate::clock::BootTime;
 
 /// Time between two looks.
@@ -18,8 +19,8 @@ const WARM: u32 = 30;
 const RATE: f32 = 1.0 / 300.0;
 /// A view that has been another for so long is the scene.
 pub(super) const ACCEPT: Duration = Duration::from_secs(3600);
-/// Tiles across and down.
-const TILES: (usize, usize) = (8, 6);
+/// Rows of tiles.
+const DOWN: usize = 6;
 /// Fewest tiles with texture that can say anything.
 const FEWEST: usize = 6;
 /// Root mean square of the differences of neighbours, in grey levels: of a tile with texture, and of one
@@ -45,6 +46,7 @@ pub(super) struct Layout {
     other_since: Option<BootTime>,
     covered: Verdict,
     moved: Verdict,
+    tiles: Tiles,
 }
 
 /// How many tiles had texture, and of them, how many have lost it, show the same, and show another.
@@ -72,7 +74,7 @@ impl Layout {
                 Self { learnt: scene.iter().map(|&m| f32::from(m)).collect(), ..Self::default() };
             self.brightness = brightness;
         }
-        if self.looked.is_some_and(|looked| at.since(looked) < EVERY) || width < TILES.0 * 2 {
+        if self.looked.is_some_and(|looked| at.since(looked) < EVERY) || width < ACROSS * 2 {
             return;
         }
         self.looked = Some(at);
@@ -109,44 +111,43 @@ impl Layout {
         }
     }
 
-    fn vote(&self, scene: &[i16], width: usize, brightness: f32) -> Votes {
+    fn vote(&mut self, scene: &[i16], width: usize, brightness: f32) -> Votes {
         let rows = scene.len() / width;
         let light = (brightness / self.brightness.max(1.0)).min(1.0);
+        let span = |n: usize, of: usize, all: usize| n * all / of..(n + 1) * all / of;
+        // The last row and column have no neighbours.
+        let columns = std::array::from_fn(|i| span(i, ACROSS, width - 1));
         let mut votes = Votes::default();
-        for tile in 0..TILES.0 * TILES.1 {
-            let (i, j) = (tile % TILES.0, tile / TILES.0);
-            let span = |n: usize, of: usize, all: usize| n * all / of..(n + 1) * all / of;
-            // The last row and column have no neighbours.
-            let xs = span(i, TILES.0, width - 1);
-            let ys = span(j, TILES.1, rows.saturating_sub(1));
-            let (mut then, mut now, mut both, mut count) = (0.0, 0.0, 0.0, 0.0);
-            for y in ys {
-                let row = y * width;
-                for at in row + xs.start..row + xs.end {
-                    for next in [at + 1, at + width] {
-                        let was = self.learnt[next] - self.learnt[at];
-                        let is = f32::from(scene[next]) - f32::from(scene[at]);
-                        then += was * was;
-                        now += is * is;
-                        both += was * is;
-                    }
-                    count += 2.0;
-                }
-            }
-            let rms = |squares: f32| (squares / f32::max(count, 1.0)).sqrt() / LEVEL;
-            if rms(then) < TEXTURE {
-                continue;
-            }
-            votes.textured += 1;
-            let correlation = both / (then * now).sqrt().max(1.0);
-            if rms(now) < f32::max(NOTHING, LEFT * light * rms(then)) {
-                votes.lost += 1;
-            } else if correlation > SAME {
-                votes.same += 1;
-            } else if correlation < OTHER {
-                votes.other += 1;
+        for j in 0..DOWN {
+            let ys = span(j, DOWN, rows.saturating_sub(1));
+            let with_below = ys.start * width..(ys.end + 1).min(rows) * width;
+            let (then, now) = (&self.learnt[with_below.clone()], &scene[with_below]);
+            let Sums { then, now, both } = self.tiles.sums((then, now), width, &columns);
+            for (i, xs) in columns.iter().enumerate() {
+                let count = (2 * xs.len() * ys.len()) as f32;
+                votes.add(then[i], now[i], both[i], count, light);
             }
         }
         votes
+    }
+}
+
+impl Votes {
+    /// One more tile: sums of squared differences of neighbours then and now, of their products, and how
+    /// many they are.
+    fn add(&mut self, then: f32, now: f32, both: f32, count: f32, light: f32) {
+        let rms = |squares: f32| (squares / f32::max(count, 1.0)).sqrt() / LEVEL;
+        if rms(then) < TEXTURE {
+            return;
+        }
+        self.textured += 1;
+        let correlation = both / (then * now).sqrt().max(1.0);
+        if rms(now) < f32::max(NOTHING, LEFT * light * rms(then)) {
+            self.lost += 1;
+        } else if correlation > SAME {
+            self.same += 1;
+        } else if correlation < OTHER {
+            self.other += 1;
+        }
     }
 }
