@@ -124,8 +124,8 @@ impl Images {
 
     fn check(&mut self, repair: bool, above: u64) -> Option<Checked> {
         let (seqs, more) = self.above(above)?;
-        let mut checked = Checked::default();
-        checked.next = seqs.last().copied().filter(|_| more);
+        let next = seqs.last().copied().filter(|_| more);
+        let mut checked = Checked { next, ..Checked::default() };
         for seq in seqs {
             self.cx.beat.busy();
             if let Some(verdict) = self.verify(seq, repair)? {
