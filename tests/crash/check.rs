@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use vedette::spool::{Acceptance, Claim, Opened, Order, Snapshot, Spool};
+use vedette::spool::{Acceptance, Claim, Loss, Opened, Order, Snapshot, Spool};
 
 use crate::drive::{Said, body_of, command, failed, settings};
 use crate::fixture::{BOOT, moment};
@@ -138,7 +138,7 @@ fn account(
         "acknowledged, gone and not in the ledger: {gone:?}"
     );
     ensure!(evicts || lost == 0, "lost: {:?}", snapshot.lost);
-    ensure!(snapshot.lost[0] == 0, "missing: {:?}", snapshot.lost);
+    ensure!(snapshot.lost[Loss::Missing as usize] == 0, "missing: {:?}", snapshot.lost);
     ensure!(snapshot.quarantined == 0 || anew, "{} are set aside", snapshot.quarantined);
     if anew {
         return Ok(()); // a rebuilt ledger begins with what is there
