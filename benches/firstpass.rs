@@ -2,8 +2,9 @@
 //! beside its limit or peer measured in the same run.
 //!
 //! `cargo bench --bench firstpass [-- RUNS]` prints a Markdown table about frames drawn here;
-//! `cargo bench --bench firstpass -- --clip FILE FRAMES` reads the first frames of an MJPEG AVI and
-//! prints one JSON line, for `benches/peers`.
+//! `cargo bench --bench firstpass -- --clip FILE FRAMES [FPS]` reads the first frames of an MJPEG AVI and
+//! prints one JSON line, for `benches/peers`; with FPS one frame comes after the other at that rate, as from
+//! a camera: between two frames caches go cold, which costs whoever reads them.
 
 // This binary's purpose is to print.
 #![allow(clippy::print_stdout)]
@@ -11,7 +12,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use turbojpeg::{Compressor, Decompressor, Image, ScalingFactor, Subsamp};
@@ -33,7 +34,10 @@ const FRAMES: usize = 24;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match args.first().map(String::as_str) {
-        Some("--clip") => clip(Path::new(&args[1]), args[2].parse().expect("a number of frames")),
+        Some("--clip") => {
+            let fps = args.get(3).map(|fps| fps.parse().expect("frames a second"));
+            clip(Path::new(&args[1]), args[2].parse().expect("a number of frames"), fps);
+        }
         runs => {
             let runs = runs.and_then(|r| r.parse().ok()).unwrap_or(40);
             drawn(runs);
@@ -43,7 +47,7 @@ fn main() {
 }
 
 /// The JPEG reader alone and the whole first pass over frames that are in memory already, once each.
-fn clip(path: &Path, frames: usize) {
+fn clip(path: &Path, frames: usize, fps: Option<f64>) {
     let settings = FilesSettings { path: path.into(), size: None, pace: Pace::Fast, repeat: false };
     let mut camera = files::open(&settings, Arc::new(SystemClock::new())).expect("a clip");
     let geometry = camera.geometry();
@@ -51,15 +55,19 @@ fn clip(path: &Path, frames: usize) {
         .map(|_| camera.next_frame(Duration::ZERO).expect("a frame").data.to_vec())
         .collect();
     let mut reader = DcReader::new();
-    let dc = once(&jpegs, |_, jpeg| reader.read(jpeg).expect("a JPEG"));
+    let dc = once(&jpegs, fps, |_, jpeg| reader.read(jpeg).expect("a JPEG"));
     let mut pass = FirstPass::new(MotionSettings::default());
-    let whole = once(&jpegs, |i, jpeg| look(&mut pass, geometry, jpeg, i as u64));
+    let whole = once(&jpegs, fps, |i, jpeg| look(&mut pass, geometry, jpeg, i as u64));
     println!("{{\"reader_ms\":{dc:.4},\"first_pass_ms\":{whole:.4}}}");
 }
 
-fn once(jpegs: &[Vec<u8>], mut call: impl FnMut(usize, &[u8])) -> f64 {
-    let before = cpu();
+fn once(jpegs: &[Vec<u8>], fps: Option<f64>, mut call: impl FnMut(usize, &[u8])) -> f64 {
+    let (before, began) = (cpu(), Instant::now());
     for (i, jpeg) in jpegs.iter().enumerate() {
+        if let Some(fps) = fps {
+            let due = began + Duration::from_secs_f64(i as f64 / fps);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         call(i, black_box(jpeg));
     }
     (cpu() - before).as_secs_f64() * 1e3 / jpegs.len() as f64

@@ -108,10 +108,14 @@ impl Config {
     /// What a reload cannot change: the names of the keys that differ; empty when all can be applied.
     #[must_use]
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        let (limits, new_limits) = (&self.spool.limits, &new.spool.limits);
         let checks = [
             ("device.id", self.identity.device != new.identity.device),
             ("spool.path", self.spool.path != new.spool.path),
-            ("spool.max_bytes", self.spool.max_bytes != new.spool.max_bytes),
+            ("spool.max_bytes", limits.max_bytes != new_limits.max_bytes),
+            ("spool.keep_free", limits.keep_free != new_limits.keep_free),
+            ("spool.max_age", limits.max_age != new_limits.max_age),
+            ("spool.camera_max_bytes", limits.cameras != new_limits.cameras),
             ("memory.in_hand", self.in_hand != new.in_hand),
             ("control.socket", self.control_socket != new.control_socket),
             ("control.trigger_socket", self.trigger_socket != new.trigger_socket),

@@ -223,7 +223,7 @@ async fn disks(
 ) -> Vec<Finding> {
     let path = config.spool.path.clone();
     let used = agent.status().map_or(0, |s| s.ledger.bytes);
-    let max = config.spool.max_bytes;
+    let max = config.spool.limits.max_bytes;
     let asked = path.clone();
     let found = within(Duration::from_secs(20), move || disk::spool(&asked, max, used, &who)).await;
     let mut found = found.unwrap_or_else(|| {

@@ -30,6 +30,7 @@ mod images;
 mod loans;
 mod mailbox;
 mod recover;
+mod reserve;
 pub mod retention;
 mod thread;
 pub mod trailer;
@@ -42,7 +43,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use self::claim::{Claim, Loaded, ReadError};
-pub use self::db::Moment;
+pub use self::db::{LostOf, Moment};
 use self::files::Layout;
 pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
@@ -51,6 +52,7 @@ pub use self::follow::{
 use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
+use self::retention::Limits;
 use self::thread::{DEADLINE, Worker};
 use crate::clock::WallTime;
 use crate::health::Beat;
@@ -61,8 +63,8 @@ use crate::still::Shot;
 pub struct Settings {
     /// Directory of the spool.
     pub path: PathBuf,
-    /// Most bytes of image files, quarantine included.
-    pub max_bytes: u64,
+    /// How large it may grow, and how old what is in it.
+    pub limits: Limits,
 }
 
 /// Which end of the queue to claim from.
@@ -79,15 +81,20 @@ pub enum Order {
 pub enum Loss {
     /// Its file was not there.
     Missing,
-    /// Evicted: the spool was full.
+    /// Evicted: the spool was full, or its camera's part of it.
     Quota,
     /// Removed by hand.
     Purged,
+    /// Evicted: others have filled the disk.
+    DiskFull,
+    /// It reached the longest retention before it was stored.
+    Age,
 }
 
 impl Loss {
     /// All reasons, in the order of [`Snapshot::lost`].
-    pub const ALL: [Self; 3] = [Self::Missing, Self::Quota, Self::Purged];
+    pub const ALL: [Self; 5] =
+        [Self::Missing, Self::Quota, Self::Purged, Self::DiskFull, Self::Age];
 
     /// The word used in the index, in status and metrics.
     #[must_use]
@@ -96,6 +103,8 @@ impl Loss {
             Self::Missing => "missing",
             Self::Quota => "quota",
             Self::Purged => "purged",
+            Self::DiskFull => "disk_full",
+            Self::Age => "age",
         }
     }
 }
@@ -221,6 +230,8 @@ pub struct Snapshot {
     pub quarantined: u64,
     /// Pictures given up, by reason, in the order of [`Loss::ALL`].
     pub lost: [u64; Loss::ALL.len()],
+    /// The same by camera, class and reason.
+    pub lost_of: Vec<LostOf>,
     /// What is queued, in the order of `contract::Class`.
     pub classes: [ClassStock; 4],
     /// Queued pictures that wait for a trusted clock.
@@ -235,6 +246,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// The quota.
     pub max_bytes: u64,
+    /// What the file system leaves of it: bytes that may be held now.
+    pub room: u64,
     /// Pictures adopted when this run began: kept by an earlier run, so not in this run's account.
     pub adopted: u64,
     /// Highest sequence number in the ledger.
@@ -303,7 +316,7 @@ impl Spool {
             .map_err(|pid| OpenError::Locked { path: settings.path.clone(), pid })?;
         let beat = Beat::new("spool", DEADLINE);
         let cx = Context { layout, now, beat: beat.clone() };
-        let (images, opened) = Images::open(cx, settings.max_bytes)?;
+        let (images, opened) = Images::open(cx, settings.limits.clone())?;
         beat.idle();
         let mailbox = Arc::new(Mailbox::default());
         let (changed_tx, changed) = watch::channel(0);
@@ -312,7 +325,6 @@ impl Spool {
         let worker = Worker {
             images,
             mailbox: Arc::clone(&mailbox),
-            max_bytes: settings.max_bytes,
             changed: changed_tx,
             mail: mail_tx,
             beat: beat.clone(),

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Class;
+
 /// Everything worth knowing about a running agent, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -213,13 +215,32 @@ pub struct LedgerStatus {
     pub lost: BTreeMap<String, u64>,
     /// Bytes of files.
     pub bytes: u64,
+    /// The same by camera, class and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<LossStatus>,
     /// Most bytes of files.
     pub max_bytes: u64,
+    /// What the file system leaves of that: bytes of files that may be held now.
+    #[serde(default)]
+    pub room: u64,
     /// Does the sum hold?
     pub holds: bool,
     /// Why these numbers are the last known ones and not those of now; absent when they are of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<String>,
+}
+
+/// Pictures of one camera and class that were lost for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossStatus {
+    /// The camera.
+    pub camera: String,
+    /// `interval`, `event`, `best` or `manifest`.
+    pub class: Class,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub pictures: u64,
 }
 
 impl Default for LedgerStatus {
@@ -233,7 +254,9 @@ impl Default for LedgerStatus {
             quarantined: 0,
             lost: BTreeMap::new(),
             bytes: 0,
+            losses: Vec::new(),
             max_bytes: 0,
+            room: 0,
             holds: true,
             stale: None,
         }

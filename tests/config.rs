@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -900,4 +901,35 @@ fn what_is_done_to_pictures_is_read_and_what_cannot_be_done_is_refused() {
         let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
         assert!(errors.to_string().contains(said), "{table}: {errors}");
     }
+}
+
+#[test]
+fn the_spools_limits_are_what_the_file_says_and_a_wrong_one_is_named() {
+    use vedette::spool::retention::Limits;
+    let device = Device::new();
+    let limits = |table: &str| device.parse(&format!("{SMALL}[spool]\n{table}\n")).spool.limits;
+    assert_eq!(limits(""), Limits::bytes(2 << 30));
+    let all = "max_bytes = \"1 GiB\"\nkeep_free = \"64 MiB\"\nmax_age = \"30d\"\n\
+               camera_max_bytes = { front = \"500 MiB\" }";
+    let expected = Limits {
+        max_bytes: 1 << 30,
+        keep_free: Some(64 << 20),
+        max_age: Some(Duration::from_secs(30 * 86_400)),
+        cameras: [("front".to_owned(), 500 << 20)].into(),
+    };
+    assert_eq!(limits(all), expected);
+    for (table, said) in [
+        ("camera_max_bytes = { frnt = \"500 MiB\" }", "name one of these: front"),
+        ("camera_max_bytes = { front = \"1 KiB\" }", "less than a frame of camera `front`"),
+        ("max_age = \"1s\"", "give 1m to 3650d"),
+        ("keep_free = \"100 TiB\"", "too large"),
+    ] {
+        let text = format!("{SMALL}[spool]\n{table}\n");
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.to_string().contains(said), "{table}: {errors}");
+    }
+    let old = device.parse(SMALL);
+    let new = device.parse(&format!("{SMALL}[spool]\n{all}\n"));
+    let changed = ["spool.max_bytes", "spool.keep_free", "spool.max_age", "spool.camera_max_bytes"];
+    assert_eq!(old.restart_needed(&new), changed);
 }

@@ -135,7 +135,7 @@ async fn a_missing_file_is_lost_and_a_broken_one_set_aside() {
     f.spool.finish(broken, corrupt, None).await.unwrap();
 
     let s = f.balanced().await;
-    assert_eq!((s.queued, s.quarantined, s.lost), (0, 1, [1, 0, 0]));
+    assert_eq!((s.queued, s.quarantined, s.lost), (0, 1, [1, 0, 0, 0, 0]));
     assert!(f.image(broken).exists(), "a quarantined file stays where it is");
     assert!(s.bytes > 0, "and counts under the quota");
     f.reopen(BOOT).await;
@@ -498,8 +498,9 @@ async fn claims_are_found_by_the_index_whatever_the_backlog() {
             "items_by_state",
         ),
         (
-            "SELECT seq FROM items WHERE class = 1 AND state < 2 AND seq > 9 ORDER BY seq LIMIT 64",
-            "items_by_class",
+            "SELECT seq FROM items WHERE class = 1 AND state < 2 AND camera = 1 AND seq > 9
+             ORDER BY seq LIMIT 64",
+            "items_by_camera",
         ),
     ] {
         let plan = f.explain(sql);

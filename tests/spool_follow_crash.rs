@@ -19,6 +19,7 @@ use fixture::{BOOT, body, facts, moment};
 use vedette::account::Account;
 use vedette::contract::Class;
 use vedette::contract::command::{Status, Told};
+use vedette::spool::retention::Limits;
 use vedette::spool::{
     Acceptance, Address, Conclusion, Kind, Message, NewCommand, Opened, Outcome, Settings, Spool,
 };
@@ -34,7 +35,7 @@ fn say(line: &str) {
 }
 
 fn open(path: &Path) -> (Spool, Opened) {
-    let settings = Settings { path: path.to_owned(), max_bytes: 1 << 30 };
+    let settings = Settings { path: path.to_owned(), limits: Limits::bytes(1 << 30) };
     Spool::open(&settings, moment(BOOT)).unwrap()
 }
 

@@ -45,7 +45,7 @@ async fn an_index_of_version_1_is_migrated_and_everything_in_it_survives() {
     assert!(!f.path().join("index.db.broken-1").exists());
     let s = f.balanced().await;
     assert_eq!((s.kept, s.stored, s.queued, s.quarantined), (6, 1, 3, 1));
-    assert_eq!((s.lost, s.waiting, s.high_seq, s.bytes), ([1, 0, 0], 1, 6, 5911));
+    assert_eq!((s.lost, s.waiting, s.high_seq, s.bytes), ([1, 0, 0, 0, 0], 1, 6, 5911));
     assert_eq!((s.paused, s.open_commands), (false, 0));
     let claim = f.spool.claim(Order::Oldest).await.unwrap().unwrap();
     assert_eq!((claim.seq, claim.attempts), (4, 1));

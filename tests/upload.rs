@@ -196,7 +196,10 @@ impl World {
 }
 
 fn open(dir: &std::path::Path, keeper: &Timekeeper) -> Spool {
-    let settings = spool::Settings { path: dir.join("spool"), max_bytes: 1 << 30 };
+    let settings = spool::Settings {
+        path: dir.join("spool"),
+        limits: spool::retention::Limits::bytes(1 << 30),
+    };
     let now = Moment {
         boot: keeper.boot_id(),
         at: keeper.boottime(),

@@ -1,4 +1,4 @@
-"""The frames of an MJPEG AVI, and a camera that serves them over HTTP at a rate."""
+"""The frames of a clip, and a camera that serves them over HTTP at a rate."""
 
 import socket
 import struct
@@ -22,6 +22,15 @@ def jpegs(path, limit):
         at += 8 + size + size % 2
     if len(found) < limit:
         raise SystemExit(f"{path} has only {len(found)} frames of {limit}")
+    return found
+
+
+def raw(path, limit, size):
+    """The first `limit` raw frames of `size` bytes each."""
+    with open(path, "rb") as file:
+        found = [file.read(size) for _ in range(limit)]
+    if len(found[-1]) < size:
+        raise SystemExit(f"{path} has fewer than {limit} frames of {size} bytes")
     return found
 
 

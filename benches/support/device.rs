@@ -36,8 +36,8 @@ impl Device {
         let keeper = Timekeeper::new(clock.clone(), TrustPolicy::Always);
         let now = keeper.boottime();
         let moment = Moment { boot: clock.boot_id(), at: now, wall: keeper.wall_at(now) };
-        let max_bytes = 1 << 40;
-        let (spool, _) = Spool::open(&spool::Settings { path, max_bytes }, moment).expect("spool");
+        let limits = spool::retention::Limits::bytes(1 << 40);
+        let (spool, _) = Spool::open(&spool::Settings { path, limits }, moment).expect("spool");
         let (camera, account) = (camera.to_owned(), Account::new(u64::MAX));
         Self { keeper, spool, camera, key_template, account, clock, kept: AtomicU64::new(0) }
     }

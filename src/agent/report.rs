@@ -13,10 +13,10 @@ use crate::capture::{ClockSettings, State};
 use crate::clock::WallTime;
 use crate::control::command::Code;
 use crate::firstpass::Condition;
-use crate::spool::{Kind, Loss, OutboxSum, OutboxSums, Snapshot, Spool};
+use crate::spool::{Kind, Loss, LostOf, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
-    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, MqttStatus, OutboxStatus,
-    RunStatus, ScheduleStatus, Status, UploadStatus,
+    Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, LossStatus, MqttStatus,
+    OutboxStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
 };
 use crate::upload::{DestinationSettings, Standing};
 
@@ -39,6 +39,9 @@ impl Agent {
             }
             if !status.run.holds || !status.ledger.holds {
                 raise("account", "a sum does not add up: please report this".to_owned());
+            }
+            if let Some(why) = no_room(&status.ledger) {
+                raise("full", why);
             }
             status.healthy = status.alarms.is_empty();
             status
@@ -275,10 +278,36 @@ fn ledger_status(s: &Snapshot) -> LedgerStatus {
         quarantined: s.quarantined,
         lost: lost.map(|(why, n)| (why.name().to_owned(), n)).collect(),
         bytes: s.bytes,
+        losses: s.lost_of.iter().map(loss_status).collect(),
         max_bytes: s.max_bytes,
+        room: s.room,
         holds: s.holds(),
         stale: None,
     }
+}
+
+fn loss_status(l: &LostOf) -> LossStatus {
+    LossStatus {
+        camera: l.camera.clone(),
+        class: l.class,
+        reason: l.reason.clone(),
+        pictures: l.items,
+    }
+}
+
+/// What is wrong where no further picture fits, before a picture has to go for the next one.
+fn no_room(l: &LedgerStatus) -> Option<String> {
+    let left = l.room.saturating_sub(l.bytes);
+    if l.max_bytes == 0 || left >= (l.max_bytes / 50).min(1 << 20) {
+        return None;
+    }
+    Some(if l.room < l.max_bytes {
+        "the disk is full with other files: the least valuable pictures give way to new ones; make room on the disk"
+            .to_owned()
+    } else {
+        "the spool is full: the least valuable pictures give way to new ones until the store takes them again"
+            .to_owned()
+    })
 }
 
 /// What a condition looks like, and what helps.

@@ -137,7 +137,7 @@ impl Right {
             cameras: config.cameras.iter().map(camera).collect(),
             destination: config.upload.destination.to_string(),
             spool: config.spool.path.display().to_string(),
-            spool_max_bytes: config.spool.max_bytes,
+            spool_max_bytes: config.spool.limits.max_bytes,
             in_hand_bytes: config.in_hand,
             cost,
             warnings,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::contract::Class;
 use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
 use crate::status::{
@@ -103,8 +104,35 @@ pub(super) fn render(s: &Status) -> String {
     if l.generation > 1 {
         line(&mut out, "", "its index was lost once and rebuilt: the sum began anew then");
     }
-    line(&mut out, "", &format!("{} of {} in use", bytes(l.bytes), bytes(l.max_bytes)));
+    for loss in l.losses.iter().take(LOSSES) {
+        let (camera, class) = (&loss.camera, class_word(loss.class));
+        line(
+            &mut out,
+            "",
+            &format!("lost {} of {camera}, {class}: {}", loss.pictures, loss.reason),
+        );
+    }
+    if l.losses.len() > LOSSES {
+        line(&mut out, "", "more losses are in --json");
+    }
+    let left = match l.room < l.max_bytes {
+        true => format!("; the disk has room for {}", bytes(l.room)),
+        false => String::new(),
+    };
+    line(&mut out, "", &format!("{} of {} in use{left}", bytes(l.bytes), bytes(l.max_bytes)));
     out
+}
+
+/// Kinds of loss that are shown to a person.
+const LOSSES: usize = 8;
+
+fn class_word(class: Class) -> &'static str {
+    match class {
+        Class::Interval => "by interval",
+        Class::Event => "further pictures of events",
+        Class::Best => "best of their event, or asked for",
+        Class::Manifest => "manifests",
+    }
 }
 
 fn config_words(c: &ConfigStatus) -> String {

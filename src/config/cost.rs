@@ -198,11 +198,11 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
             count(cost.puts_per_day)
         ));
     }
-    if cost.bytes_per_day > config.spool.max_bytes as f64 {
+    if cost.bytes_per_day > config.spool.limits.max_bytes as f64 {
         out.push(format!(
             "the spool is full after {} without the store; then the least valuable pictures are lost \
              and counted: raise `spool.max_bytes`",
-            days(config.spool.max_bytes as f64 / cost.bytes_per_day)
+            days(config.spool.limits.max_bytes as f64 / cost.bytes_per_day)
         ));
     }
     out
@@ -347,7 +347,7 @@ fn rate(pace: Pace, own: f64) -> f64 {
 
 #[allow(clippy::cast_precision_loss, reason = "an estimate in days")]
 fn full_spool(config: &Config, bytes_per_day: f64) -> String {
-    let max = config.spool.max_bytes as f64;
+    let max = config.spool.limits.max_bytes as f64;
     if bytes_per_day <= 0.0 {
         return "the spool never fills".to_owned();
     }

@@ -189,14 +189,30 @@ pub(crate) struct Dir {
 pub(crate) struct Spool {
     /// Directory of the spool.
     pub(crate) path: PathBuf,
-    /// Most bytes of pictures; when full, the least valuable goes first, counted.
+    /// Most bytes of pictures. When full, a new picture displaces pictures that are worth as much or less: by interval
+    /// first, then of events, then each event's best; every second one, oldest first, of the camera that holds most.
+    /// Each loss is counted.
     #[schemars(extend("minSize" = "16 MiB", "maxSize" = "64 TiB"))]
     pub(crate) max_bytes: Bytes,
+    /// Bytes of the file system that are left to others. Default: the lesser of 256 MiB and a twentieth of it.
+    #[schemars(extend("maxSize" = "64 TiB"))]
+    pub(crate) keep_free: Option<Bytes>,
+    /// Longest retention: after this long a picture is removed, sent or not. Default: none.
+    #[schemars(extend("minDuration" = "1m", "maxDuration" = "3650d"))]
+    pub(crate) max_age: Option<Time>,
+    /// Most bytes of one camera's pictures, by its name. Default: only `max_bytes`.
+    pub(crate) camera_max_bytes: BTreeMap<String, Bytes>,
 }
 
 impl Default for Spool {
     fn default() -> Self {
-        Self { path: "/var/lib/vedette".into(), max_bytes: Bytes(2 << 30) }
+        Self {
+            path: "/var/lib/vedette".into(),
+            max_bytes: Bytes(2 << 30),
+            keep_free: None,
+            max_age: None,
+            camera_max_bytes: BTreeMap::new(),
+        }
     }
 }
 

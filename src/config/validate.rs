@@ -28,6 +28,7 @@ use crate::contract::key::{DEFAULT_TEMPLATE, KeyTemplate};
 use crate::duty::{Hours, PrivacySettings};
 use crate::identity::{self, Identity};
 use crate::place::{Location, Place};
+use crate::spool::retention::Limits;
 use crate::{capture, spool, upload};
 
 /// Most times that a part is left out because another one was.
@@ -233,6 +234,7 @@ impl Check<'_> {
         let privacy = self.privacy(&tables.privacy, &shared.place);
         let (control_socket, trigger_socket) = self.sockets(&tables.control);
         let in_hand = self.in_hand(tables.memory.in_hand.0, &cameras);
+        let limits = self.limits(&tables.spool, &cameras, &root.key("spool"));
         Some(Config {
             identity,
             site: device.site,
@@ -241,7 +243,7 @@ impl Check<'_> {
             privacy,
             labels: device.labels,
             cameras,
-            spool: spool::Settings { path: spool, max_bytes: tables.spool.max_bytes.0 },
+            spool: spool::Settings { path: spool, limits },
             upload: upload::Settings { reliable_notices, ..upload? },
             in_hand,
             trust: tables.clock.trust.into(),
@@ -359,6 +361,39 @@ impl Check<'_> {
                 self.error(&place, format!("the key template cannot be used: {error}"), help);
             })
             .ok()
+    }
+
+    fn limits(
+        &mut self,
+        spool: &raw::Spool,
+        cameras: &[capture::Settings],
+        table: &Path,
+    ) -> Limits {
+        let by_name = table.key("camera_max_bytes");
+        for (name, most) in &spool.camera_max_bytes {
+            let known = cameras.iter().find(|c| c.profile.camera == *name);
+            let least = known.map(|c| cost::frame_bytes(&c.source));
+            let (what, help) = match least {
+                None if cameras.is_empty() => continue,
+                None => {
+                    let names: Vec<_> = cameras.iter().map(|c| c.profile.camera.as_str()).collect();
+                    let help = format!("name one of these: {}", names.join(", "));
+                    (format!("there is no camera `{name}`"), help)
+                }
+                Some(least) if most.0 < least => {
+                    let help = format!("give at least {} MiB", least.div_ceil(1 << 20));
+                    (format!("`{most}` is less than a frame of camera `{name}`"), help)
+                }
+                Some(_) => continue,
+            };
+            self.error(&by_name.key(name), what, help);
+        }
+        Limits {
+            max_bytes: spool.max_bytes.0,
+            keep_free: spool.keep_free.map(|bytes| bytes.0),
+            max_age: spool.max_age.map(|time| time.0),
+            cameras: spool.camera_max_bytes.iter().map(|(name, b)| (name.clone(), b.0)).collect(),
+        }
     }
 
     fn in_hand(&mut self, in_hand: u64, cameras: &[capture::Settings]) -> u64 {

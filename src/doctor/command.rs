@@ -95,6 +95,10 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!(within(Duration::from_millis(20), std::thread::park), None);
         assert_eq!(within(Duration::from_secs(20), || 7), Some(7));
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_told_as_that() {
         let none = output("no-such-program", &[], Duration::from_secs(1), 1).unwrap_err();
         assert_eq!(none.kind(), io::ErrorKind::NotFound);
     }

@@ -20,17 +20,19 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
 use self::rows::{Filler, drop_rows, settle_one};
-pub use self::words::Moment;
 pub(super) use self::words::{
-    ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
+    BootSpan, ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
 };
+pub use self::words::{LostOf, Moment};
 use super::Loss;
+use super::retention::{Shelf, Source, Stock};
 use crate::clock::{BootId, BootTime, WallTime};
 use crate::contract::Class;
 
 /// Version of the schema, in `PRAGMA user_version`; each migration makes the next one of it.
 /// What a version's file says is frozen.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 /// Rows handed out at a time.
 pub(super) const PAGE: usize = 64;
 
@@ -48,6 +50,9 @@ pub(super) enum DbError {
         /// Ours.
         known: usize,
     },
+    /// The disk is full. The transaction is undone, and the index works on.
+    #[error("the disk is full: {0}")]
+    Full(rusqlite::Error),
     /// Close it and open it again.
     #[error("the index failed: {0}")]
     Failed(rusqlite::Error),
@@ -60,6 +65,7 @@ impl From<rusqlite::Error> for DbError {
             (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
                 Self::Corrupt(e.to_string())
             }
+            (_, Some(ErrorCode::DiskFull)) => Self::Full(e),
             // A table or column that should be there is not, or a sum does not balance.
             (_, Some(ErrorCode::ConstraintViolation | ErrorCode::Unknown))
             | (
@@ -210,28 +216,68 @@ impl Db {
 
     /// Up to [`PAGE`] ready pictures below `below`, newest first.
     pub(super) fn newest(&self, below: u64) -> Result<Vec<Item>> {
-        self.page("state = 1 AND seq < ?1 ORDER BY seq DESC", signed(below))
+        self.page("state = 1 AND seq < ?1 ORDER BY seq DESC", [signed(below)])
     }
 
     /// Up to [`PAGE`] ready pictures above `above`, oldest first.
     pub(super) fn oldest(&self, above: u64) -> Result<Vec<Item>> {
-        self.page("state = 1 AND seq > ?1 ORDER BY seq", signed(above))
+        self.oldest_in(State::Ready, above)
     }
 
-    /// Up to [`PAGE`] quarantined pictures above `above`, oldest first.
-    pub(super) fn oldest_quarantined(&self, above: u64) -> Result<Vec<Item>> {
-        self.page("state = 2 AND seq > ?1 ORDER BY seq", signed(above))
-    }
-
-    /// Up to [`PAGE`] queued pictures of a class above `above`, oldest first.
-    pub(super) fn oldest_of(&self, class: Class, above: u64) -> Result<Vec<Item>> {
-        let filter = match class {
-            Class::Interval => "class = 0 AND state < 2 AND seq > ?1 ORDER BY seq",
-            Class::Event => "class = 1 AND state < 2 AND seq > ?1 ORDER BY seq",
-            Class::Best => "class = 2 AND state < 2 AND seq > ?1 ORDER BY seq",
-            Class::Manifest => "class = 3 AND state < 2 AND seq > ?1 ORDER BY seq",
+    /// Up to [`PAGE`] pictures in this state above `above`, oldest first.
+    pub(super) fn oldest_in(&self, state: State, above: u64) -> Result<Vec<Item>> {
+        let filter = match state {
+            State::Waiting => "state = 0 AND seq > ?1 ORDER BY seq",
+            State::Ready => "state = 1 AND seq > ?1 ORDER BY seq",
+            State::Quarantined => "state = 2 AND seq > ?1 ORDER BY seq",
+            State::Done => "state = 3 AND seq > ?1 ORDER BY seq",
         };
-        self.page(filter, signed(above))
+        self.page(filter, [signed(above)])
+    }
+
+    /// Up to [`PAGE`] of one camera's pictures of one source above `above`, oldest first.
+    pub(super) fn oldest_of(&self, camera: i64, from: Source, above: u64) -> Result<Vec<Item>> {
+        // The state is written out, or the partial index would not be used.
+        let filter = match from {
+            Source::Quarantine => "state = 2 AND camera = ?2 AND seq > ?1 ORDER BY seq",
+            Source::Queue(Class::Interval) => {
+                "class = 0 AND state < 2 AND camera = ?2 AND seq > ?1 ORDER BY seq"
+            }
+            Source::Queue(Class::Event) => {
+                "class = 1 AND state < 2 AND camera = ?2 AND seq > ?1 ORDER BY seq"
+            }
+            Source::Queue(Class::Best) => {
+                "class = 2 AND state < 2 AND camera = ?2 AND seq > ?1 ORDER BY seq"
+            }
+            Source::Queue(Class::Manifest) => {
+                "class = 3 AND state < 2 AND camera = ?2 AND seq > ?1 ORDER BY seq"
+            }
+        };
+        self.page(filter, [signed(above), camera])
+    }
+
+    /// What each camera has: its name, and its shelves with what is in flight.
+    pub(super) fn stock(&self) -> Result<Vec<(String, Stock)>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT c.id, c.name, t.class, t.queued, t.queued_bytes, t.quarantined, t.quarantined_bytes
+             FROM totals t JOIN cameras c ON c.id = t.camera ORDER BY c.id",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut found: Vec<(String, Stock)> = Vec::new();
+        while let Some(r) = rows.next()? {
+            let camera = r.get(0)?;
+            if found.last().is_none_or(|(_, stock)| stock.camera != camera) {
+                found.push((r.get(1)?, Stock { camera, ..Stock::default() }));
+            }
+            let Some((_, stock)) = found.last_mut() else { continue };
+            let shelf = Shelf { items: unsigned(r, 3)?, bytes: unsigned(r, 4)? };
+            let aside = Shelf { items: unsigned(r, 5)?, bytes: unsigned(r, 6)? };
+            stock.queue[class_of(r.get(2)?) as usize] = shelf;
+            stock.quarantine.items += aside.items;
+            stock.quarantine.bytes += aside.bytes;
+            stock.used += shelf.bytes + aside.bytes;
+        }
+        Ok(found)
     }
 
     /// The account by class.
@@ -254,6 +300,23 @@ impl Db {
             };
         }
         Ok(totals)
+    }
+
+    /// Lost pictures by camera, class and reason; those without any are left out.
+    pub(super) fn lost_of(&self) -> Result<Vec<LostOf>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT c.name, l.class, l.reason, l.items FROM losses l JOIN cameras c ON c.id = l.camera
+             WHERE l.items > 0 ORDER BY c.name, l.class, l.reason",
+        )?;
+        let rows = statement.query_map([], |r| {
+            Ok(LostOf {
+                camera: r.get(0)?,
+                class: class_of(r.get(1)?),
+                reason: r.get(2)?,
+                items: unsigned(r, 3)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Lost pictures by reason, in the order of [`Loss::ALL`].
@@ -301,10 +364,27 @@ impl Db {
         })
     }
 
+    /// Boots of which something is left, in their order, and how long they lasted.
+    pub(super) fn boot_spans(&self) -> Result<Vec<BootSpan>> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT boot, last_ns FROM boots ORDER BY id")?;
+        let rows = statement.query_map([], |r| {
+            Ok(BootSpan { boot: BootId(r.get(0)?), last: BootTime(unsigned(r, 1)?) })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Moves the log into the database and makes both durable.
     pub(super) fn checkpoint(&self) -> Result<()> {
         self.conn.execute_batch("PRAGMA synchronous = FULL")?;
         Ok(self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// Keeps the log as short as it is from now on: what it holds goes into the database after every few pages, and its
+    /// blocks are written over. Costs writes, and is for a disk that has no room.
+    pub(super) fn stint(&self) -> Result<()> {
+        self.conn.execute_batch("PRAGMA wal_autocheckpoint = 32")?;
+        Ok(self.conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?)
     }
 
     fn transact<T>(
@@ -322,18 +402,19 @@ impl Db {
         Ok(done)
     }
 
-    fn page(&self, filter: &'static str, seq: i64) -> Result<Vec<Item>> {
+    fn page(&self, filter: &'static str, params: impl rusqlite::Params) -> Result<Vec<Item>> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT seq, class, bytes, attempts, (SELECT b.boot FROM boots b WHERE b.id = i.boot)
+            "SELECT seq, class, bytes, attempts, (SELECT b.boot FROM boots b WHERE b.id = i.boot), camera
              FROM items i WHERE {filter} LIMIT {PAGE}"
         ))?;
-        let rows = statement.query_map([seq], |r| {
+        let rows = statement.query_map(params, |r| {
             Ok(Item {
                 seq: unsigned(r, 0)?,
                 class: class_of(r.get(1)?),
                 bytes: unsigned(r, 2)?,
                 attempts: r.get(3)?,
                 boot: BootId(r.get(4)?),
+                camera: r.get(5)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

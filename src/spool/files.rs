@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lock                              held by the one agent; its content is the holder's pid
+//! reserve                           room for the index on a disk that is full
 //! private                           there while somebody wants no camera to be open
 //! spool.json                        format, uuid, ledger generation, lowest sequence number to go on with
 //! images/{seq>>10:08x}/{seq:016x}   object bytes and trailer; never renamed, quarantined ones stay
@@ -19,7 +20,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tracing::warn;
 
+use super::retention::Space;
 use super::trailer::{self, FOOTER_LEN, Footer, TrailerError};
 use crate::contract::Facts;
 
@@ -101,6 +104,21 @@ impl Layout {
         self.root.join("spool.json")
     }
 
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
+    /// The file system, and what an agent without privileges may still take of it.
+    pub(super) fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.root)?;
+        Ok(Space {
+            bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            files: found.f_files,
+            free_files: found.f_favail,
+        })
+    }
+
     /// There while somebody wants no camera to be open.
     fn private(&self) -> PathBuf {
         self.root.join("private")
@@ -162,9 +180,11 @@ impl Layout {
             }
             Err(TryLockError::Error(e)) => return Err(e),
         }
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        writeln!(file, "{}", std::process::id())?;
+        // Who holds it is told as a courtesy: a full disk must not keep the holder from starting.
+        let told = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+        if let Err(error) = told.and_then(|_| writeln!(file, "{}", std::process::id())) {
+            warn!(%error, "The spool's lock cannot tell who holds it.");
+        }
         Ok(Ok(file))
     }
 

@@ -11,6 +11,7 @@
 //! Meanwhile pictures are still written and acknowledged (the next recovery adopts them), nothing is
 //! lent out, and outcomes wait in memory, bounded by what was in flight.
 
+mod age;
 mod events;
 mod follow;
 mod group;
@@ -27,13 +28,18 @@ use tracing::{debug, error, info, warn};
 use self::follow::Followed;
 pub(super) use self::group::group_len;
 use self::index::REOPEN;
+use self::room::Cursors;
 use super::boots::Boots;
 use super::db::{ClassTotals, Db, End, Item, PAGE};
 use super::files::{DIR_SHIFT, SEQ_END};
 use super::loans::{Loans, Warm};
 use super::recover::{self, Context};
+use super::reserve::Reserve;
+use super::retention::Limits;
 use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Receipt, Snapshot, claim};
 
+/// Most pictures that are let go of in one transaction.
+pub(super) const EVICT_ITEMS: usize = 64;
 /// How long a picture rests that could not be found while it should be there.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -41,7 +47,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Images {
     cx: Context,
-    max_bytes: u64,
+    limits: Limits,
+    reserve: Reserve,
+    cursors: Cursors,
+    /// When to look for pictures that are too old.
+    expire_at: Option<Instant>,
     index: Option<Db>,
     reopen_at: Instant,
     reopen_pause: Duration,
@@ -79,9 +89,16 @@ impl Images {
     /// Recovers the spool.
     pub(super) fn open(
         cx: Context,
-        max_bytes: u64,
+        limits: Limits,
     ) -> Result<(Self, Opened), recover::RecoverError> {
-        let found = recover::recover(&cx, None)?;
+        let mut reserve = Reserve::new(cx.layout.reserve());
+        let found = match recover::recover(&cx, None) {
+            Err(error) if error.is_full() && reserve.release() => {
+                warn!(%error, "The disk is full; the spool opens with its reserve.");
+                recover::recover(&cx, None)?
+            }
+            done => done?,
+        };
         let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), cx.now.at, found.high + 1)
             .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
         let ledger = found.db.ledger()?;
@@ -99,7 +116,10 @@ impl Images {
         let now = Instant::now();
         let mut images = Self {
             cx,
-            max_bytes,
+            expire_at: limits.max_age.map(|_| now),
+            limits,
+            reserve,
+            cursors: Cursors::default(),
             index: None,
             reopen_at: now,
             reopen_pause: REOPEN.0,
@@ -119,7 +139,15 @@ impl Images {
         };
         images.take_over(found)?;
         opened.interrupted = images.interrupt();
+        if let Err(error) = images.reserve.regrow() {
+            warn!(%error, "There is no room for the spool's reserve yet.");
+        }
         Ok((images, opened))
+    }
+
+    /// Most bytes of image files.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.limits.max_bytes
     }
 
     /// Did something become claimable since the last call?
@@ -129,7 +157,7 @@ impl Images {
 
     /// When there is something to do without being asked.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at)]
+        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at), self.expire_at]
             .into_iter()
             .flatten()
             .min()
@@ -143,6 +171,7 @@ impl Images {
             self.settle(Vec::new());
             self.do_held();
         }
+        self.expire(now);
     }
 
     /// Is there something to do for which the index has to be open again?
@@ -157,7 +186,7 @@ impl Images {
         }
         let item = self.next_free(order)?;
         let offset_ns = self.boots.offset_of(&item.boot, item.seq);
-        let ticket = self.loans.lend(item.seq, item.class, item.bytes);
+        let ticket = self.loans.lend(item.seq, item.camera, item.class, item.bytes);
         let source = match self.warm.get(item.seq) {
             Some((facts, body)) => claim::Source::Warm(Box::new(facts), body),
             None => claim::Source::File(self.cx.layout.image(item.seq)),
@@ -236,11 +265,13 @@ impl Images {
 
     /// One consistent reading; `None` while the index is down.
     pub(super) fn snapshot(&mut self) -> Option<Snapshot> {
-        let (ledger, totals, lost, outbox, open_commands) = self.with_db(|db| {
+        let (ledger, totals, lost, lost_of, outbox, open_commands) = self.with_db(|db| {
             let (outbox, open_commands) = (db.outbox_sums()?, db.open_commands()?);
-            Ok((db.ledger()?, db.totals()?, db.losses()?, outbox, open_commands))
+            let (lost, lost_of) = (db.losses()?, db.lost_of()?);
+            Ok((db.ledger()?, db.totals()?, lost, lost_of, outbox, open_commands))
         })?;
         let (in_flight, resting) = self.loans.counts();
+        let (bytes, space) = (used(&totals), self.space());
         let sum = |f: fn(&ClassTotals) -> u64| totals.iter().map(f).sum::<u64>();
         Some(Snapshot {
             kept: sum(|t| t.kept),
@@ -248,13 +279,15 @@ impl Images {
             queued: sum(|t| t.queued),
             quarantined: sum(|t| t.quarantined),
             lost,
+            lost_of,
             classes: totals.map(|t| ClassStock { queued: t.queued, bytes: t.queued_bytes }),
             waiting: self.waiting,
             waiting_for: self.waiting_since.map(|since| since.elapsed()),
             in_flight,
             resting,
-            bytes: used(&totals),
-            max_bytes: self.max_bytes,
+            bytes,
+            max_bytes: self.limits.max_bytes,
+            room: self.limits.room(bytes, &space).bytes,
             adopted: self.adopted,
             high_seq: ledger.high_seq,
             generation: ledger.generation,
@@ -320,6 +353,8 @@ impl Images {
                 self.forget.push(seq);
             }
         }
+        // The reserve first, before a picture takes what is free now. Where it does not fit, the next picture sees to it.
+        self.reserve.regrow().ok();
     }
 
     fn remove_file(&self, seq: u64) -> bool {

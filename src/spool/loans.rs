@@ -21,6 +21,7 @@ const FACTS_BYTES: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 struct Loan {
     ticket: u64,
+    camera: i64,
     class: Class,
     bytes: u64,
 }
@@ -35,9 +36,9 @@ pub(super) struct Loans {
 
 impl Loans {
     /// Lends a picture; the ticket tells this loan from later ones of the same picture.
-    pub(super) fn lend(&mut self, seq: u64, class: Class, bytes: u64) -> u64 {
+    pub(super) fn lend(&mut self, seq: u64, camera: i64, class: Class, bytes: u64) -> u64 {
         self.tickets += 1;
-        self.lent.insert(seq, Loan { ticket: self.tickets, class, bytes });
+        self.lent.insert(seq, Loan { ticket: self.tickets, camera, class, bytes });
         self.tickets
     }
 
@@ -93,9 +94,9 @@ impl Loans {
         (self.lent.len() as u64, self.resting.len() as u64)
     }
 
-    /// Class and file size of each picture lent out.
-    pub(super) fn lent(&self) -> impl Iterator<Item = (Class, u64)> + '_ {
-        self.lent.values().map(|loan| (loan.class, loan.bytes))
+    /// Camera, class and file size of each picture lent out.
+    pub(super) fn lent(&self) -> impl Iterator<Item = (i64, Class, u64)> + '_ {
+        self.lent.values().map(|loan| (loan.camera, loan.class, loan.bytes))
     }
 }
 
@@ -142,9 +143,9 @@ mod tests {
     #[test]
     fn a_late_return_does_not_end_the_next_loan() {
         let mut loans = Loans::default();
-        let first = loans.lend(7, Class::Event, 10);
+        let first = loans.lend(7, 1, Class::Event, 10);
         loans.end(7, None);
-        let second = loans.lend(7, Class::Event, 10);
+        let second = loans.lend(7, 1, Class::Event, 10);
         assert!(!loans.give_back(7, first));
         assert!(loans.is_lent(7));
         assert!(loans.give_back(7, second));
@@ -155,7 +156,7 @@ mod tests {
     fn a_resting_picture_is_free_again_at_its_time() {
         let (mut loans, now) = (Loans::default(), Instant::now());
         let later = now + Duration::from_secs(60);
-        loans.lend(7, Class::Event, 10);
+        loans.lend(7, 1, Class::Event, 10);
         loans.end(7, Some(later));
         assert!(!loans.is_free(7, now) && loans.is_free(7, later));
         assert_eq!(loans.next_due(), Some(later));

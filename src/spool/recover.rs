@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::db::{Db, DbError, Follow, Ledger, Moment, NewItem, Part, State};
 use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
-use crate::clock::BootId;
+use crate::clock::{BootId, BootTime};
 use crate::contract::{Class, Facts, Trigger};
 use crate::health::Beat;
 
@@ -41,6 +41,17 @@ pub(super) enum RecoverError {
     /// Its index cannot be used.
     #[error(transparent)]
     Index(#[from] DbError),
+}
+
+impl RecoverError {
+    /// Is the disk full?
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => files::is_full(source),
+            Self::Index(DbError::Full(_)) => true,
+            Self::Index(_) => false,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, RecoverError>;
@@ -89,7 +100,7 @@ pub(super) fn recover(cx: &Context, known_high: Option<u64>) -> Result<Recovered
 
 fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     let (db, rebuilt) = open_or_rebuild(cx, known_high)?;
-    let durable = make_durable(&db, known_high)?;
+    let durable = make_durable(cx, &db, known_high)?;
     let high = db.ledger()?.high_seq;
     let dirs = cx.layout.dirs().map_err(at(&cx.layout.images()))?;
     let current_dir = dirs.last().copied().unwrap_or(0);
@@ -124,17 +135,19 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
 /// A commit that was never flushed, because the process was killed before it could be or because the disk
 /// failed at it, is read like any other as long as the machine runs: a file removed by it would be gone
 /// after a power cut, and its row back. After a failed flush the kernel calls the log's pages clean, so the
-/// log is not flushed again but moved into the database. At a start on a full disk, removals wait for the
-/// next start; where the index failed under a running spool, it stays closed.
-fn make_durable(db: &Db, known_high: Option<u64>) -> Result<bool> {
-    match db.checkpoint() {
-        Ok(()) => Ok(true),
-        Err(DbError::Failed(error)) if known_high.is_none() => {
-            warn!(%error, "The index's log cannot be made durable; removals wait for the next start.");
-            Ok(false)
-        }
-        Err(e) => Err(e.into()),
-    }
+/// log is not flushed again but moved into the database. Where the disk is full, that is a matter for the
+/// reserve; a start without one, or on a disk that fails, leaves removals to the next start. Where the index failed
+/// under a running spool, it stays closed.
+fn make_durable(cx: &Context, db: &Db, known_high: Option<u64>) -> Result<bool> {
+    let reserved = || cx.layout.reserve().metadata().is_ok_and(|m| m.len() > 0);
+    let error = match db.checkpoint() {
+        Ok(()) => return Ok(true),
+        Err(DbError::Failed(error)) if known_high.is_none() => error,
+        Err(DbError::Full(error)) if known_high.is_none() && !reserved() => error,
+        Err(e) => return Err(e.into()),
+    };
+    warn!(%error, "The index's log cannot be made durable; removals wait for the next start.");
+    Ok(false)
 }
 
 /// Removes each of these directories that is not current and whose range has no rows.
@@ -161,6 +174,7 @@ pub(super) fn row_of(facts: &Facts, file_len: u64, now: &Moment) -> NewItem {
         camera: facts.camera.clone(),
         class: facts.class,
         boot: facts.boot.clone(),
+        captured: facts.captured,
         bytes: file_len,
         outcome: None,
         follow: follow_of(facts),
@@ -313,6 +327,7 @@ fn found(
         camera: "unknown".to_owned(),
         class: Class::Interval,
         boot: cx.now.boot.clone(),
+        captured: BootTime(0),
         bytes,
         outcome: Some(why),
         follow: None,

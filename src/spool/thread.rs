@@ -22,7 +22,6 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 pub(super) struct Worker {
     pub(super) images: Images,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) max_bytes: u64,
     pub(super) changed: watch::Sender<u64>,
     /// Told when something was put into the outbox.
     pub(super) mail: watch::Sender<u64>,
@@ -48,7 +47,7 @@ impl Worker {
         let mut flushes: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
         loop {
             self.beat.idle();
-            let work = self.mailbox.take(self.images.next_due(), self.max_bytes);
+            let work = self.mailbox.take(self.images.next_due(), self.images.max_bytes());
             self.beat.busy();
             self.images.tick();
             for (seq, ticket) in work.returned {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use vedette::account::{Account, Refusal};
 use vedette::contract::command::Told;
 use vedette::contract::{Class, Facts};
+use vedette::spool::retention::Limits;
 use vedette::spool::{
     Acceptance, Address, Claim, Conclusion, NewCommand, Opened, Order, Outcome, Settings, Spool,
 };
@@ -82,7 +83,7 @@ impl Workload {
 
 /// The only place that makes a spool's settings here.
 pub(crate) fn settings(path: &Path, max_bytes: u64) -> Settings {
-    Settings { path: path.to_owned(), max_bytes }
+    Settings { path: path.to_owned(), limits: Limits::bytes(max_bytes) }
 }
 
 /// The bytes of a picture follow from its number.

@@ -90,7 +90,10 @@ impl Disk {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let keeper = Timekeeper::new(Arc::new(SystemClock::new()), TrustPolicy::Always);
-        let settings = spool::Settings { path: dir.path().join("spool"), max_bytes: 1 << 30 };
+        let settings = spool::Settings {
+            path: dir.path().join("spool"),
+            limits: spool::retention::Limits::bytes(1 << 30),
+        };
         let now = Moment {
             boot: keeper.boot_id(),
             at: keeper.boottime(),

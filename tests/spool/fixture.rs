@@ -10,6 +10,7 @@ use vedette::account::{Account, Refusal};
 use vedette::clock::{BootId, BootTime, WallTime};
 use vedette::contract::{Class, Facts, Trigger};
 use vedette::frame::Stamp;
+use vedette::spool::retention::Limits;
 use vedette::spool::{Moment, OpenError, Opened, Settings, Snapshot, Spool, trailer};
 use vedette::still::Shot;
 
@@ -59,8 +60,14 @@ pub(crate) fn moment(boot: &str) -> Moment {
 
 /// A spool's directory without an agent.
 pub(crate) struct Closed {
-    dir: TempDir,
-    quota: u64,
+    dir: Place,
+    limits: Limits,
+}
+
+/// The directory, which goes with its owner or belongs to somebody else.
+enum Place {
+    Own(TempDir),
+    Lent(PathBuf),
 }
 
 /// An open spool in a directory of its own.
@@ -72,11 +79,19 @@ pub(crate) struct Fixture {
 
 impl Closed {
     pub(crate) fn new() -> Self {
-        Self { dir: TempDir::new().unwrap(), quota: 1 << 30 }
+        Self { dir: Place::Own(TempDir::new().unwrap()), limits: Limits::bytes(1 << 30) }
+    }
+
+    /// In a directory of the caller's.
+    pub(crate) fn at(path: &Path, limits: Limits) -> Self {
+        Self { dir: Place::Lent(path.to_owned()), limits }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        match &self.dir {
+            Place::Own(dir) => dir.path(),
+            Place::Lent(path) => path,
+        }
     }
 
     pub(crate) fn image(&self, seq: u64) -> PathBuf {
@@ -88,7 +103,7 @@ impl Closed {
     }
 
     pub(crate) fn open_at(self, now: Moment) -> (Fixture, Opened) {
-        let settings = Settings { path: self.path().to_owned(), max_bytes: self.quota };
+        let settings = Settings { path: self.path().to_owned(), limits: self.limits.clone() };
         let (spool, opened) = Spool::open(&settings, now).unwrap();
         (Fixture { closed: self, spool, next_seq: opened.next_seq }, opened)
     }
@@ -100,7 +115,11 @@ impl Fixture {
     }
 
     pub(crate) fn with_quota(quota: u64) -> Self {
-        Closed { dir: TempDir::new().unwrap(), quota }.open(BOOT).0
+        Self::with_limits(Limits::bytes(quota))
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        Closed { limits, ..Closed::new() }.open(BOOT).0
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -129,7 +148,8 @@ impl Fixture {
     }
 
     fn open_with(&self, now: Moment) -> Result<(Spool, Opened), OpenError> {
-        let settings = Settings { path: self.path().to_owned(), max_bytes: self.closed.quota };
+        let settings =
+            Settings { path: self.path().to_owned(), limits: self.closed.limits.clone() };
         Spool::open(&settings, now)
     }
 
@@ -145,7 +165,7 @@ impl Fixture {
     pub(crate) fn copy(&self) -> Closed {
         let dir = TempDir::new().unwrap();
         copy_tree(self.path(), dir.path());
-        Closed { dir, quota: self.closed.quota }
+        Closed { dir: Place::Own(dir), limits: self.closed.limits.clone() }
     }
 
     /// Hands over the next picture; its own account tells what became of it.
@@ -184,12 +204,21 @@ impl Fixture {
 
     /// Keeps the next picture, its facts changed.
     pub(crate) async fn keep_as(&mut self, change: impl FnOnce(&mut Facts)) -> u64 {
+        self.offer_as(300, change).await.unwrap()
+    }
+
+    /// Hands over the next picture, its facts changed, and waits for its answer.
+    pub(crate) async fn offer_as(
+        &mut self,
+        len: usize,
+        change: impl FnOnce(&mut Facts),
+    ) -> Result<u64, Refusal> {
         let seq = self.next_seq;
-        let body = body(seq, 300);
+        let body = body(seq, len);
         let mut facts = facts(seq, Class::Event, &body);
         change(&mut facts);
         let account = self.hand_over_with(facts, body);
-        self.answer(seq, &account).await.unwrap()
+        self.answer(seq, &account).await
     }
 
     async fn answer(&self, seq: u64, account: &Account) -> Result<u64, Refusal> {

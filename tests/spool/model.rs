@@ -56,6 +56,8 @@ struct Model {
     kept: u64,
     stored: u64,
     evicted: u64,
+    /// By class: the last one thinned, and whether the next one stays.
+    thinned: [(u64, bool); 3],
 }
 
 impl Model {
@@ -63,26 +65,59 @@ impl Model {
         self.items.values().map(|item| item.file).sum()
     }
 
-    /// The order in which pictures are given up.
-    fn worth(item: &Item) -> u8 {
-        if item.quarantined { 0 } else { 1 + item.class as u8 }
+    /// The shelves in the order in which they are emptied: what is set aside, then by class.
+    fn shelf(item: &Item) -> usize {
+        if item.quarantined { 0 } else { 1 + item.class as usize }
+    }
+
+    fn on(&self, shelf: usize, lent: &[Claim]) -> Vec<(u64, u64)> {
+        let free = |seq: u64| lent.iter().all(|claim| claim.seq != seq);
+        let items = self.items.iter().filter(|(seq, i)| Self::shelf(i) == shelf && free(**seq));
+        items.map(|(seq, item)| (*seq, item.file)).collect()
     }
 
     fn push(&mut self, seq: u64, item: Item, lent: &[Claim]) -> Result<(), Refusal> {
-        let free = |seq: &u64| lent.iter().all(|claim| claim.seq != *seq);
-        let evictable: u64 = self.items.iter().filter(|i| free(i.0)).map(|i| i.1.file).sum();
-        if self.used() + item.file > QUOTA + evictable {
+        let mut missing = (self.used() + item.file).saturating_sub(QUOTA);
+        let bytes = |shelf: &[(u64, u64)]| shelf.iter().map(|i| i.1).sum::<u64>();
+        // Nothing displaces what is worth more.
+        let shelves: Vec<_> = (0..=1 + item.class as usize).map(|s| self.on(s, lent)).collect();
+        if shelves.iter().map(|s| bytes(s)).sum::<u64>() < missing || item.file > QUOTA {
             return Err(Refusal::DiskFull);
         }
-        while self.used() + item.file > QUOTA {
-            let evictable = self.items.iter().filter(|i| free(i.0));
-            let seq = *evictable.min_by_key(|i| (Self::worth(i.1), *i.0)).unwrap().0;
-            self.items.remove(&seq);
-            self.evicted += 1;
+        for (n, shelf) in shelves.into_iter().enumerate() {
+            let amount = missing.min(bytes(&shelf));
+            missing -= amount;
+            for seq in self.pick(n, shelf, amount) {
+                self.items.remove(&seq);
+                self.evicted += 1;
+            }
         }
         self.items.insert(seq, item);
         self.kept += 1;
         Ok(())
+    }
+
+    /// The oldest of what is set aside; of a class every second one, from the last one on and round again.
+    fn pick(&mut self, n: usize, mut shelf: Vec<(u64, u64)>, amount: u64) -> Vec<u64> {
+        let (mut picked, mut got) = (Vec::new(), 0);
+        while got < amount {
+            if n == 0 {
+                let (seq, file) = shelf.remove(0);
+                picked.push(seq);
+                got += file;
+                continue;
+            }
+            let (last, spare) = &mut self.thinned[n - 1];
+            let at = shelf.iter().position(|(seq, _)| seq > last).unwrap_or(0);
+            *last = shelf[at].0;
+            *spare = !*spare;
+            if *spare {
+                let (seq, file) = shelf.remove(at);
+                picked.push(seq);
+                got += file;
+            }
+        }
+        picked
     }
 
     fn claim(&self, order: Order, lent: &[Claim]) -> Option<u64> {
@@ -139,10 +174,12 @@ async fn step(f: &mut Fixture, model: &mut Model, lent: &mut Vec<Claim>, op: Op)
         Op::Finish(..) | Op::DropClaim(_) => {}
         Op::Reopen => {
             lent.clear();
+            model.thinned = Default::default();
             f.reopen(BOOT).await;
         }
         Op::Kill => {
             lent.clear();
+            model.thinned = Default::default();
             let (next, _) = f.copy().open(BOOT);
             f.spool.stop().await;
             *f = next;
@@ -153,7 +190,7 @@ async fn step(f: &mut Fixture, model: &mut Model, lent: &mut Vec<Claim>, op: Op)
 async fn check(f: &Fixture, model: &Model) {
     let s = f.balanced().await;
     let quarantined = model.items.values().filter(|item| item.quarantined).count() as u64;
-    assert_eq!((s.kept, s.stored, s.lost), (model.kept, model.stored, [0, model.evicted, 0]));
+    assert_eq!((s.kept, s.stored, s.lost), (model.kept, model.stored, [0, model.evicted, 0, 0, 0]));
     assert_eq!((s.quarantined, s.queued + s.quarantined), (quarantined, model.items.len() as u64));
     assert_eq!((s.bytes, s.generation), (model.used(), 1));
     assert!(s.bytes <= QUOTA);

@@ -25,7 +25,10 @@ impl Filler<'_> {
         )?;
         let (class, bytes) = (item.class as i64, signed(item.bytes));
         let set_aside = i64::from(item.state == State::Quarantined);
-        tx.prepare_cached("UPDATE boots SET items = items + 1 WHERE id = ?")?.execute([boot])?;
+        tx.prepare_cached(
+            "UPDATE boots SET items = items + 1, last_ns = max(last_ns, ?2) WHERE id = ?1",
+        )?
+        .execute([boot, signed(item.captured.0)])?;
         tx.prepare_cached(
             "INSERT INTO items (seq, state, camera, class, boot, bytes, outcome)
              VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -25,6 +25,7 @@ pub(in crate::spool) struct NewItem {
     pub(in crate::spool) camera: String,
     pub(in crate::spool) class: Class,
     pub(in crate::spool) boot: BootId,
+    pub(in crate::spool) captured: BootTime,
     pub(in crate::spool) bytes: u64,
     /// Why it is quarantined from the start.
     pub(in crate::spool) outcome: Option<&'static str>,
@@ -77,6 +78,29 @@ pub(in crate::spool) struct Item {
     pub(in crate::spool) bytes: u64,
     pub(in crate::spool) attempts: u32,
     pub(in crate::spool) boot: BootId,
+    /// The camera's number.
+    pub(in crate::spool) camera: i64,
+}
+
+/// How long a boot lasted, as far as its pictures tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::spool) struct BootSpan {
+    pub(in crate::spool) boot: BootId,
+    /// When its last picture was captured.
+    pub(in crate::spool) last: BootTime,
+}
+
+/// Pictures of one camera and class that were lost for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostOf {
+    /// The camera.
+    pub camera: String,
+    /// What they were worth.
+    pub class: Class,
+    /// Why: a name of [`Loss`].
+    pub reason: String,
+    /// How many.
+    pub items: u64,
 }
 
 /// A moment, by all clocks there are.

@@ -3,16 +3,20 @@
 //! Group commit without a timer: an idle disk flushes at once, and what arrives during a flush joins
 //! the next group. A picture whose file fails is refused alone; where the directory fails, its group is.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 
 use tracing::{error, warn};
 
 use super::Images;
+use super::room::Coming;
 use crate::account::Refusal;
-use crate::contract::Facts;
-use crate::spool::db::{NewItem, State};
+use crate::contract::{Class, Facts};
+use crate::spool::Loss;
+use crate::spool::db::{DbError, NewItem, State};
 use crate::spool::files::{self, DIR_SHIFT, SEQ_END};
+use crate::spool::retention::Unit;
 use crate::spool::{recover, trailer};
 use crate::still::Shot;
 
@@ -57,11 +61,19 @@ impl Images {
         let Some(dir) = shots.first().map(|shot| shot.facts.seq >> DIR_SHIFT) else { return };
         let mut group: Vec<Prepared> =
             shots.into_iter().filter_map(|shot| self.prepare(shot)).collect();
-        while !group.is_empty() && !self.make_room(group.iter().map(Prepared::bytes).sum()) {
-            if let Some(last) = group.pop() {
-                warn!(seq = last.shot.facts.seq, "No room for a picture; it is refused.");
-                last.shot.token.refused(Refusal::DiskFull);
-            }
+        let worth = least(&group).map(|i| group[i].shot.facts.class);
+        if worth.is_some_and(|worth| !self.regrow_reserve(worth)) {
+            warn!(pictures = group.len(), "The disk is full; pictures are refused.");
+            return group.into_iter().for_each(|p| p.shot.token.refused(Refusal::DiskFull));
+        }
+        while !group.is_empty() && !self.make_room(&coming(&group)) {
+            let Some(least) = least(&group) else { break };
+            let least = group.remove(least);
+            warn!(seq = least.shot.facts.seq, "No room for a picture; it is refused.");
+            least.shot.token.refused(Refusal::DiskFull);
+        }
+        if group.is_empty() {
+            return;
         }
         if let Err(error) = self.cx.layout.make_image_dir(dir) {
             error!(%error, dir, "An image directory cannot be made; its pictures are refused.");
@@ -112,7 +124,7 @@ impl Images {
     /// Makes a group's files durable, though not yet their names. Those that fail are answered here.
     fn write_files(&mut self, group: Vec<Prepared>) -> Vec<Prepared> {
         // All are written before the first is synced, so that the disk works on them together.
-        let files: Vec<io::Result<File>> = group.iter().map(|p| self.write_file(p)).collect();
+        let files: Vec<io::Result<File>> = group.iter().map(|p| self.write_in_room(p)).collect();
         let mut written = Vec::with_capacity(group.len());
         for (p, file) in group.into_iter().zip(files) {
             match file.and_then(|file| self.sync_or_rewrite(&file, &p)) {
@@ -124,6 +136,22 @@ impl Images {
             }
         }
         written
+    }
+
+    /// Others may take what was free a moment ago; then something is given up for the picture, once.
+    fn write_in_room(&mut self, p: &Prepared) -> io::Result<File> {
+        match self.write_file(p) {
+            Err(error) if files::is_full(&error) => {
+                // More than the picture itself: files have more blocks than bytes.
+                let (bytes, worth) = (p.bytes() + (64 << 10), p.shot.facts.class);
+                if self.displace(None, bytes, Unit::Bytes, worth, Loss::DiskFull) {
+                    self.write_file(p)
+                } else {
+                    Err(error)
+                }
+            }
+            done => done,
+        }
     }
 
     fn write_file(&self, p: &Prepared) -> io::Result<File> {
@@ -158,11 +186,19 @@ impl Images {
             self.used += bytes;
             self.warm.keep(facts, body);
         }
-        let Some(db) = &mut self.index else {
+        let forget = std::mem::take(&mut self.forget);
+        let Some(mut inserted) = self.index.as_mut().map(|db| db.insert(&rows, &forget)) else {
             self.reopen();
             return;
         };
-        match db.insert(&rows, &self.forget) {
+        if let Err(error @ DbError::Full(_)) = &inserted
+            && self.give_reserve(error)
+            && let Some(db) = &mut self.index
+        {
+            inserted = db.insert(&rows, &forget);
+        }
+        self.forget = forget;
+        match inserted {
             Ok(()) => {
                 let waits = rows.iter().filter(|row| row.state == State::Waiting).count() as u64;
                 self.add_waiting(waits);
@@ -184,6 +220,25 @@ impl Images {
         }
         row
     }
+}
+
+/// What a group needs.
+fn coming(group: &[Prepared]) -> Coming<'_> {
+    let mut cameras = BTreeMap::new();
+    for p in group {
+        *cameras.entry(p.shot.facts.camera.as_str()).or_default() += p.bytes();
+    }
+    Coming {
+        bytes: group.iter().map(Prepared::bytes).sum(),
+        files: group.len() as u64,
+        worth: least(group).map_or(Class::Interval, |i| group[i].shot.facts.class),
+        cameras,
+    }
+}
+
+/// The last of those that are worth least.
+fn least(group: &[Prepared]) -> Option<usize> {
+    (0..group.len()).rev().min_by_key(|i| group[*i].shot.facts.class as usize)
 }
 
 fn refuse(group: Vec<Prepared>, why: &io::Error) {

@@ -15,7 +15,7 @@ pub(super) const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duratio
 impl Images {
     /// Runs a transaction, once more after recovery if it fails; it must bear being done twice.
     pub(super) fn with_db<T>(&mut self, f: impl Fn(&mut Db) -> Result<T, DbError>) -> Option<T> {
-        for _ in 0..2 {
+        for _ in 0..3 {
             if self.index.is_none() {
                 self.reopen();
             }
@@ -24,10 +24,29 @@ impl Images {
                     self.reopen_pause = REOPEN.0;
                     return Some(value);
                 }
+                Err(error @ DbError::Full(_)) if !self.give_reserve(&error) => {
+                    self.reopen_at = Instant::now() + REOPEN.0;
+                    return None;
+                }
+                Err(DbError::Full(_)) => {}
                 Err(error) => self.index_failed(&error),
             }
         }
         None
+    }
+
+    /// The disk is full: gives the reserve's room to the index; whether there was any.
+    pub(super) fn give_reserve(&mut self, error: &DbError) -> bool {
+        let given = self.reserve.release();
+        if given {
+            warn!(%error, "The index works on with the spool's reserve.");
+            if let Some(Err(error)) = self.index.as_ref().map(Db::stint) {
+                warn!(%error, "The index's log cannot be begun anew.");
+            }
+        } else {
+            error!(%error, "The index has no room and the reserve is gone; outcomes wait in memory.");
+        }
+        given
     }
 
     pub(super) fn index_failed(&mut self, error: &DbError) {
@@ -54,7 +73,11 @@ impl Images {
         }
         self.reopen_at = now + self.reopen_pause;
         self.reopen_pause = (self.reopen_pause * 2).min(REOPEN.1);
-        let found = recover::recover(&self.cx, Some(self.high));
+        let mut found = recover::recover(&self.cx, Some(self.high));
+        if found.as_ref().is_err_and(recover::RecoverError::is_full) && self.reserve.release() {
+            warn!("The disk is full; the index is opened with the spool's reserve.");
+            found = recover::recover(&self.cx, Some(self.high));
+        }
         if let Err(error) = found.and_then(|found| Ok(self.take_over(found)?)) {
             error!(%error, "The index cannot be opened; pictures are kept without it meanwhile.");
         }
@@ -85,6 +108,7 @@ mod tests {
     use crate::health::Beat;
     use crate::spool::Moment;
     use crate::spool::files::Layout;
+    use crate::spool::retention::Limits;
 
     #[test]
     fn a_reopened_index_in_which_nothing_waits_forgets_how_long_was_waited() {
@@ -95,7 +119,7 @@ mod tests {
             now: Moment { boot, at: BootTime(1), wall: None },
             beat: Beat::new("spool", Duration::from_secs(120)),
         };
-        let (mut images, _) = Images::open(cx, 1 << 20).unwrap();
+        let (mut images, _) = Images::open(cx, Limits::bytes(1 << 20)).unwrap();
         // Pictures waited, the boot record gave them up, and the index failed before it heard of it.
         images.add_waiting(3);
         images.drop_index();
