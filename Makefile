@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo chain test check doc bench accuracy soak rtsp deb deb-check deb-repro device minimal-debian \
-  arm packages tarballs device-arm64 fuzz jpeg counts
+  arm packages tarballs device-arm64 fuzz jpeg counts crash crash-bugs
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -56,6 +56,14 @@ fuzz: ## a minute of fuzzing of each target; FUZZ="jpeg_dc --for 1h" is one of t
 
 jpeg: ## hundreds of JPEGs of many encoders, made and read: the table of docs/jpeg.md
 	@tests/jpeg/run
+
+crash: ## thousands of power cuts and kills of the spool, as root: docs/reliability.md; CRASH="--states 500 --seed 7"
+	@tools/setup test
+	@cargo test --locked --test crash -- $(or $(CRASH),--states 2400 --all-kills)
+
+crash-bugs: ## bugs planted in a copy of the spool: each must be caught; as root
+	@tools/setup test
+	@tests/crash/bugs/run $(STATES)
 
 rtsp: ## ten minutes of an RTSP camera that dies every minute; RTSP="--minutes 1" is a try
 	@tools/setup rtsp

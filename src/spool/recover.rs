@@ -2,7 +2,7 @@
 //!
 //! In the ordinary case this costs the suffix and not the backlog: the index is opened, files above its
 //! `high_seq` are adopted (whole ones) or deleted (torn writes), and rows of pictures that were done
-//! with are finished. A lost or damaged index is set aside and rebuilt from the trailers: that costs a
+//! with are finished, once the index's log is durable. A lost or damaged index is set aside and rebuilt from the trailers: that costs a
 //! short read of every file, begins a new ledger generation, and goes on far above every number that
 //! may ever have been used.
 //!
@@ -100,6 +100,7 @@ pub(super) fn recover(cx: &Context, known_high: Option<u64>) -> Result<Recovered
 
 fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     let (db, rebuilt) = open_or_rebuild(cx, known_high)?;
+    let durable = make_durable(cx, &db, known_high)?;
     let high = db.ledger()?.high_seq;
     let dirs = cx.layout.dirs().map_err(at(&cx.layout.images()))?;
     let current_dir = dirs.last().copied().unwrap_or(0);
@@ -116,7 +117,9 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     for dir in dirs.into_iter().filter(|dir| *dir >= high >> DIR_SHIFT) {
         adopt_dir(cx, &mut done, dir, high)?;
     }
-    finish_done(cx, &mut done)?;
+    if durable {
+        finish_done(cx, &mut done)?;
+    }
     done.boots = done.db.boots_in_use()?;
     // What will be read next is read here too, where damage still leads to a rebuild.
     done.db.totals()?;
@@ -125,6 +128,26 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     done.db.check_followed()?;
     done.high = done.high.max(known_high.unwrap_or(0));
     Ok(done)
+}
+
+/// Makes what the index says durable before anything is done by it; whether that could be had.
+///
+/// A commit that was never flushed, because the process was killed before it could be or because the disk
+/// failed at it, is read like any other as long as the machine runs: a file removed by it would be gone
+/// after a power cut, and its row back. After a failed flush the kernel calls the log's pages clean, so the
+/// log is not flushed again but moved into the database. Where the disk is full, that is a matter for the
+/// reserve; a start without one, or on a disk that fails, leaves removals to the next start. Where the index failed
+/// under a running spool, it stays closed.
+fn make_durable(cx: &Context, db: &Db, known_high: Option<u64>) -> Result<bool> {
+    let reserved = || cx.layout.reserve().metadata().is_ok_and(|m| m.len() > 0);
+    let error = match db.checkpoint() {
+        Ok(()) => return Ok(true),
+        Err(DbError::Failed(error)) if known_high.is_none() => error,
+        Err(DbError::Full(error)) if known_high.is_none() && !reserved() => error,
+        Err(e) => return Err(e.into()),
+    };
+    warn!(%error, "The index's log cannot be made durable; removals wait for the next start.");
+    Ok(false)
 }
 
 /// Removes each of these directories that is not current and whose range has no rows.
