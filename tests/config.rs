@@ -928,8 +928,8 @@ fn the_spools_limits_are_what_the_file_says_and_a_wrong_one_is_named() {
         let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
         assert!(errors.to_string().contains(said), "{table}: {errors}");
     }
-    let old = device.parse(SMALL);
-    let new = device.parse(&format!("{SMALL}[spool]\n{all}\n"));
+    let old = device.parse(&format!("{SMALL}device.id = \"a\"\n"));
+    let new = device.parse(&format!("{SMALL}device.id = \"a\"\n[spool]\n{all}\n"));
     let changed = ["spool.max_bytes", "spool.keep_free", "spool.max_age", "spool.camera_max_bytes"];
     assert_eq!(old.restart_needed(&new), changed);
 }

@@ -195,7 +195,7 @@ pub(crate) struct Spool {
     #[schemars(extend("minSize" = "16 MiB", "maxSize" = "64 TiB"))]
     pub(crate) max_bytes: Bytes,
     /// Bytes of the file system that are left to others. Default: the lesser of 256 MiB and a twentieth of it.
-    #[schemars(extend("maxSize" = "64 TiB"))]
+    #[schemars(extend("minSize" = "0 B", "maxSize" = "64 TiB"))]
     pub(crate) keep_free: Option<Bytes>,
     /// Longest retention: after this long a picture is removed, sent or not. Default: none.
     #[schemars(extend("minDuration" = "1m", "maxDuration" = "3650d"))]
