@@ -254,9 +254,13 @@ async fn without_any_room_pictures_are_refused_and_the_spool_lives_on_when_there
 async fn where_inodes_run_out_pictures_make_room_for_pictures() {
     let disk = SmallDisk::with_inodes(16, 128);
     let (mut f, _) = Closed::at(&disk.path().join("spool"), Limits::bytes(1 << 30)).open(BOOT);
-    let mut seqs = Vec::new();
+    let (mut seqs, mut most) = (Vec::new(), 0);
     for _ in 0..200 {
         seqs.push(f.keep(Class::Interval, 1_000).await);
+        // One makes room for one.
+        let queued = f.balanced().await.queued;
+        assert!(queued >= most, "{queued} of {most}");
+        most = queued;
     }
     let s = f.balanced().await;
     let there = left(&f, &seqs).len() as u64;
