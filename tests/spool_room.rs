@@ -271,3 +271,22 @@ async fn where_inodes_run_out_pictures_make_room_for_pictures() {
     assert!(inodes.f_favail >= inodes.f_files / 20, "{} of {}", inodes.f_favail, inodes.f_files);
     f.spool.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_stored_meanwhile_does_not_count_as_room_twice() {
+    let disk = SmallDisk::ext4(16);
+    let keep_free = 4 << 20;
+    let limits = Limits { keep_free: Some(keep_free), ..Limits::bytes(1 << 30) };
+    let (mut f, _) = Closed::at(&disk.path().join("spool"), limits).open(BOOT);
+    for _ in 0..40 {
+        f.keep(Class::Best, 50_000).await;
+    }
+    while let Some(claim) = f.spool.claim(Order::Oldest).await.unwrap() {
+        f.spool.finish(claim.seq, Outcome::Stored, None).await.unwrap();
+    }
+    // Others take the place that was freed: there is nothing to give up, and nothing to be taken.
+    disk.fill_but(keep_free);
+    assert_eq!(f.offer(Class::Best, 50_000).await, Err(Refusal::DiskFull));
+    f.balanced().await;
+    f.spool.stop().await;
+}

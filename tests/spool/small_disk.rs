@@ -50,6 +50,15 @@ impl SmallDisk {
         }
     }
 
+    /// Takes whatever is free but this much.
+    pub(crate) fn fill_but(&self, left: u64) {
+        let free = rustix::fs::statvfs(&self.mounted).unwrap();
+        let more = (free.f_bavail * free.f_frsize).saturating_sub(left);
+        let mut file = OpenOptions::new().create(true).append(true).open(self.filler()).unwrap();
+        file.write_all(&vec![7; usize::try_from(more).unwrap()]).unwrap();
+        file.sync_all().unwrap();
+    }
+
     /// Gives it back.
     pub(crate) fn free(&self) {
         fs::remove_file(self.filler()).unwrap();

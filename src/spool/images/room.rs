@@ -37,32 +37,34 @@ pub(super) type Cursors = HashMap<(i64, u8), Cursor>;
 impl Images {
     /// Makes room for what comes; whether there is.
     pub(super) fn make_room(&mut self, coming: &Coming<'_>) -> bool {
-        let space = self.space();
         if !self.limits.cameras.is_empty() && !self.make_room_within_cameras(coming) {
             return false;
         }
+        // Others' files are counted after our own have gone.
+        let space = self.space();
         let room = self.limits.room(self.used, &space);
         let fits = self.used.saturating_add(coming.bytes) <= room.bytes;
         if fits && coming.files <= room.files {
             return true;
         }
-        self.make_room_in(room, coming)
-    }
-
-    fn make_room_in(&mut self, room: Room, coming: &Coming<'_>) -> bool {
         if coming.bytes > self.limits.max_bytes {
             return false;
         }
+        // What was stored meanwhile still counts in `used`, and is free on the disk already: the index says how much
+        // there is, or the same bytes would be room twice.
+        if let Some(totals) = self.with_db(|db| db.totals()) {
+            self.used = used(&totals);
+        }
+        self.make_room_in(self.limits.room(self.used, &space), coming)
+    }
+
+    fn make_room_in(&mut self, room: Room, coming: &Coming<'_>) -> bool {
         let worth = coming.worth;
         let files = coming.files.saturating_sub(room.files);
         if files > 0 && !self.displace(None, files, Unit::Items, worth, Loss::DiskFull) {
             return false;
         }
         let missing = |used: u64| used.saturating_add(coming.bytes).saturating_sub(room.bytes);
-        // What the index says is the truth; `used` may lag behind it.
-        if let Some(totals) = self.with_db(|db| db.totals()) {
-            self.used = used(&totals);
-        }
         let why = match room.bytes < self.limits.max_bytes {
             true => Loss::DiskFull,
             false => Loss::Quota,
