@@ -3,6 +3,7 @@
 //! Everything goes through the running agent, by its control socket; where none runs the spool is opened by itself, with
 //! the same code behind the same words. Long work goes page by page, with what was done so far on the terminal.
 
+mod args;
 mod reach;
 
 use std::fmt::Write as _;
@@ -15,169 +16,13 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+pub(super) use self::args::Options;
+use self::args::{Check, Common, Export, Ls, Purge, Retry, Show, What};
 use self::reach::Reach;
-use super::ConfigArgs;
 use super::status::{bytes, count};
 use crate::contract::Class;
-use crate::spool::browse::{Ask, Done, Entry, Filter, Held, Shown, Told, Verdict};
+use crate::spool::browse::{Ask, Done, Entry, Filter, Shown, Told, Verdict};
 use crate::spool::load_image;
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    /// List pictures, by number.
-    Ls(Ls),
-    /// Show all that is known of one picture.
-    Show(Show),
-    /// Read every file, hold it against the index, and say what is wrong.
-    Check(Check),
-    /// Send again what was set aside, and at once what rests after a refusal.
-    Retry(Retry),
-    /// Remove pictures for good, with a receipt of what was removed.
-    Purge(Purge),
-    /// Copy pictures into a directory, under their keys, with what is known of each.
-    Export(Export),
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// The agent's control socket. By default as the configuration says.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct Which {
-    /// Of this camera.
-    #[arg(long, value_name = "NAME")]
-    camera: Option<String>,
-    /// Of this worth.
-    #[arg(long, value_name = "CLASS")]
-    class: Option<ClassArg>,
-    /// In this state.
-    #[arg(long, value_name = "STATE")]
-    state: Option<StateArg>,
-    /// From this number on.
-    #[arg(long, value_name = "SEQ")]
-    from: Option<u64>,
-    /// Up to this number.
-    #[arg(long, value_name = "SEQ")]
-    to: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum ClassArg {
-    /// Taken because time went by.
-    Interval,
-    /// Further pictures of events.
-    Event,
-    /// Best of their event, or asked for.
-    Best,
-    /// Accounts of events.
-    Manifest,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum StateArg {
-    /// Waits for a trusted clock.
-    Waiting,
-    /// Is to be sent.
-    Queued,
-    /// Was set aside.
-    Quarantined,
-}
-
-impl Which {
-    fn filter(&self) -> Filter {
-        Filter {
-            camera: self.camera.clone(),
-            class: self.class.map(|class| match class {
-                ClassArg::Interval => Class::Interval,
-                ClassArg::Event => Class::Event,
-                ClassArg::Best => Class::Best,
-                ClassArg::Manifest => Class::Manifest,
-            }),
-            held: self.state.map(|state| match state {
-                StateArg::Waiting => Held::Waiting,
-                StateArg::Queued => Held::Queued,
-                StateArg::Quarantined => Held::Quarantined,
-            }),
-            from: self.from,
-            to: self.to,
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
-struct Ls {
-    #[command(flatten)]
-    which: Which,
-    /// Most lines.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Show {
-    /// The picture's number.
-    seq: u64,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Check {
-    /// Put right what is wrong: what is missing is counted lost, what is corrupt is set aside, whole pictures without a
-    /// row are queued, and what is no picture is removed.
-    #[arg(long)]
-    repair: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Retry {
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Purge {
-    #[command(flatten)]
-    which: Which,
-    /// All pictures, where nothing else says which.
-    #[arg(long)]
-    all: bool,
-    /// Remove them; without it they are only counted.
-    #[arg(long)]
-    yes: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Export {
-    #[command(flatten)]
-    which: Which,
-    /// Directory to copy into; made where it is missing.
-    directory: PathBuf,
-    #[command(flatten)]
-    common: Common,
-}
 
 pub(super) fn run(options: &Options) -> ExitCode {
     let done = match &options.what {

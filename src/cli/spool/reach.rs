@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::Common;
+use super::args::Common;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::control::request::Request;
