@@ -167,6 +167,8 @@ mod tests {
             garbage in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 2..8),
             piece in 1usize..300,
         ) {
+            // What begins like a picture is one until its segments end, and takes with it what lies in them.
+            prop_assume!(garbage.iter().all(|g| !g.windows(3).any(|w| w == [0xff, 0xd8, 0xff])));
             let good: Vec<_> = (0..garbage.len() as u8).map(image).collect();
             let stream: Vec<u8> =
                 garbage.iter().zip(&good).flat_map(|(g, f)| [&g[..], &f[..]].concat()).collect();
