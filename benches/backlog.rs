@@ -23,8 +23,8 @@ use vedette::spool::{Moment, Order, Outcome, Settings, Spool};
 /// Claims in a round, and rounds: the least of all counts, since other work can only add to it.
 const CLAIMS: u32 = 2000;
 const ROUNDS: usize = 7;
-/// Pictures that rest after a refusal: as many as the spool remembers.
-const RESTING: usize = 1000;
+/// Pictures that rest after a refusal.
+const RESTING: usize = 500;
 
 fn main() {
     // Cargo adds `--bench`.
@@ -82,8 +82,8 @@ fn jpeg() -> Bytes {
 const WAYS: [(&str, Order, bool); 4] = [
     ("newest", Order::Newest, false),
     ("oldest", Order::Oldest, false),
-    ("newest, 8 under way and 1000 at rest", Order::Newest, true),
-    ("oldest, 8 under way and 1000 at rest", Order::Oldest, true),
+    ("newest, 8 under way and 500 at rest", Order::Newest, true),
+    ("oldest, 8 under way and 500 at rest", Order::Oldest, true),
 ];
 
 async fn claims(dirs: &[&str]) {

@@ -49,6 +49,8 @@ class Agent:
         with open(os.path.join(folder, "keys"), "w") as file:
             file.write("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
         os.chmod(file.name, 0o600)
+        if store:
+            os.makedirs(store, exist_ok=True)
         kind, settings = ("dir", f'path = "{store}"') if store else ("s3", AWAY)
         self.conf = os.path.join(folder, "vedette.toml")
         with open(self.conf, "w") as file:
@@ -64,7 +66,7 @@ class Agent:
         """The status, or None where it cannot be had yet."""
         self.look()
         done = subprocess.run(
-            [self.args.vedette, "status", "--json", "--config", self.conf], capture_output=True, check=False
+            [self.args.vedette, "status", "--json", "--socket", f"{self.folder}/control.sock"], capture_output=True, check=False
         )
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout else None
 
@@ -189,15 +191,15 @@ def people(args, folder, spool):
             child = subprocess.Popen(command, stdout=out, stderr=out)
             _, code, used = os.wait4(child.pid, 0)
         took = time.monotonic() - began
-        with open(out.name) as file:
-            last = file.readlines()[-1].strip() if os.path.getsize(out.name) else ""
         if code:
-            raise SystemExit(f"{command} failed: {last}")
+            raise SystemExit(f"{command} failed: see {out.name}")
         row("`" + " ".join(words) + "`", f"{took:.1f}", f"{used.ru_utime + used.ru_stime:.1f}", f"{used.ru_maxrss / 1024:.1f} MB")
 
 
 def lay(args, folder, name, pictures, size, removed=0):
     path = os.path.join(folder, name)
+    if os.path.exists(path):
+        return path
     os.mkdir(path, 0o700)
     subprocess.run([args.bench, "lay", path, str(pictures), str(size), str(removed)], check=True)
     return path
@@ -235,4 +237,5 @@ def main():
             people(args, folder, path)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -41,6 +41,11 @@ use crate::contract::Class;
 /// What a version's file says is frozen.
 const MIGRATIONS: [&str; 3] =
     [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+/// Bytes of a page of a new index. Keeping a picture changes one row in each of six places, and each of their pages is
+/// written to the log whole: with SQLite's own 4096 that was a quarter of a picture's bytes (`docs/benchmarks.md`).
+const PAGE_BYTES: i64 = 1024;
+/// Bytes of the log at which it is moved into the database.
+const LOG_BYTES: i64 = 4_096_000;
 /// Rows handed out at a time.
 pub(super) const PAGE: usize = 64;
 
@@ -98,6 +103,7 @@ impl Db {
     /// nothing yet.
     pub(super) fn create(path: &Path, ledger: &Ledger, unread: &Range<u64>) -> Result<()> {
         let mut conn = Connection::open(path)?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.execute_batch("PRAGMA synchronous = FULL")?;
         let tx = conn.transaction()?;
         migrate(&tx)?;
@@ -128,8 +134,10 @@ impl Db {
         let mut conn = Connection::open_with_flags(path, flags)?;
         conn.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
-             PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 8388608;",
+             PRAGMA journal_size_limit = 8388608;",
         )?;
+        let page: i64 = conn.pragma_query_value(None, "page_size", |r| r.get(0))?;
+        conn.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / page.max(1))?;
         #[cfg(test)]
         counting::watch(&mut conn)?;
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
