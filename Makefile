@@ -1,7 +1,7 @@
 # The one entry for people. `make` alone says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo chain test check doc bench accuracy soak rtsp deb deb-check deb-repro device minimal-debian \
+.PHONY: help demo chain test check doc bench accuracy backlog idle soak rtsp deb deb-check deb-repro device minimal-debian \
   arm packages tarballs device-arm64 fuzz jpeg counts crash crash-bugs
 
 help: ## what can be made
@@ -42,6 +42,12 @@ bench: ## the figures of docs/benchmarks.md, each beside its peer in the same ru
 accuracy: ## docs/accuracy.md's tables and curves: clips with ground truth, beside motion and OpenCV; half an hour and more
 	@tools/setup accuracy
 	@benches/accuracy/run $(ACCURACY)
+
+backlog: ## a million pictures in the spool: claims, starts, a rebuild, draining, `vedette spool`; BACKLOG="--pictures 20000"
+	@benches/backlog/run $(BACKLOG)
+
+idle: ## an hour of nothing to do, as root: what reaches the disk; IDLE=10 is ten minutes
+	@benches/idle/run $(IDLE)
 
 soak: ## ten minutes of 1080p uploads: memory and its slope; SOAK="--frames 1000000 --fps 2000" is a million small frames
 	@tools/setup bench

@@ -185,7 +185,7 @@ impl Agent {
         let now = deps.clock.boottime();
         let moment = Moment { boot: boot.clone(), at: now, wall: timekeeper.wall_at(now) };
         let settings = config.spool.clone();
-        // Rebuilding a lost index takes a while; signals are to be heard meanwhile.
+        // A slow disk takes a while; signals are to be heard meanwhile.
         let (spool, opened) = tokio::task::spawn_blocking(move || Spool::open(&settings, moment))
             .await
             .context("opening the spool")?

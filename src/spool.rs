@@ -146,7 +146,8 @@ pub struct Opened {
     pub torn: u64,
     /// Removals that an earlier run had begun.
     pub finished: u64,
-    /// The index was lost and was rebuilt from the files: the sums began anew.
+    /// The index was lost and is rebuilt from the files: the sums began anew. [`Snapshot::rebuilding`] tells
+    /// whether that goes on.
     pub rebuilt: bool,
     /// The ledger's generation.
     pub generation: u64,
@@ -219,6 +220,17 @@ pub struct ClassStock {
     pub bytes: u64,
 }
 
+/// How far a rebuild of the index has come, in this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilding {
+    /// Files read.
+    pub files: u64,
+    /// Directories of at most 1024 files each that were to be read, and those of them that still are.
+    pub dirs: u64,
+    /// See there.
+    pub dirs_left: u64,
+}
+
 /// One consistent reading of the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -252,6 +264,8 @@ pub struct Snapshot {
     pub room: u64,
     /// Pictures adopted when this run began: kept by an earlier run, so not in this run's account.
     pub adopted: u64,
+    /// A rebuild of the index that goes on; what it has not found yet is in none of these sums.
+    pub rebuilding: Option<Rebuilding>,
     /// Highest sequence number in the ledger.
     pub high_seq: u64,
     /// The ledger's generation: above 1 the index was lost and the sums began anew.
@@ -304,8 +318,8 @@ impl Drop for Inner {
 
 impl Spool {
     /// Opens (or makes) the spool, recovers it, and starts its thread. Blocks: ordinarily for as long as
-    /// it takes to check what the last run wrote last; where the index was lost, for a short read of
-    /// every file. `now` goes into a ledger that begins, and says which boot this is.
+    /// it takes to check what the last run wrote last. Where the index was lost it is rebuilt from a short
+    /// read of every file, of which all but the first few hundred come later, while the spool is in use. `now` goes into a ledger that begins, and says which boot this is.
     ///
     /// # Errors
     /// See [`OpenError`].

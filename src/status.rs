@@ -201,6 +201,9 @@ pub struct RunStatus {
 pub struct LedgerStatus {
     /// Goes up when the index was lost and rebuilt.
     pub generation: u64,
+    /// The index is being rebuilt: what is not read yet is in none of these sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuilding: Option<RebuildStatus>,
     /// Pictures that were ever durable here.
     pub kept: u64,
     /// Pictures that a store confirmed.
@@ -230,6 +233,15 @@ pub struct LedgerStatus {
     pub stale: Option<String>,
 }
 
+/// How far a rebuild of the index has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildStatus {
+    /// Picture files read by this run.
+    pub files: u64,
+    /// Directories read, of those that this run found unread, in percent.
+    pub percent: u64,
+}
+
 /// Pictures of one camera and class that were lost for one reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossStatus {
@@ -247,6 +259,7 @@ impl Default for LedgerStatus {
     fn default() -> Self {
         Self {
             generation: 0,
+            rebuilding: None,
             kept: 0,
             stored: 0,
             queued: 0,

@@ -356,13 +356,13 @@ async fn row_11_whichever_page_of_the_index_is_overwritten_every_picture_is_ther
         f.keep(Class::Event, 700).await;
     }
     f.spool.stop().await;
-    let pages = fs::metadata(f.path().join("index.db")).unwrap().len() / 4096;
+    let pages = fs::metadata(f.path().join("index.db")).unwrap().len() / 1024;
     assert!(pages > 8, "{pages}");
     let mut rebuilt = 0;
     for page in 0..pages {
         let copy = f.copy();
         let index = fs::OpenOptions::new().write(true).open(copy.path().join("index.db")).unwrap();
-        index.write_all_at(&body(page, 4096), page * 4096).unwrap();
+        index.write_all_at(&body(page, 1024), page * 1024).unwrap();
         let (g, opened) = copy.open(BOOT);
         let mut claims = Vec::new();
         while let Some(claim) = g.spool.claim(Order::Oldest).await.unwrap() {

@@ -16,7 +16,7 @@ use crate::firstpass::Condition;
 use crate::spool::{Kind, Loss, LostOf, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, LossStatus, MqttStatus,
-    OutboxStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
+    OutboxStatus, RebuildStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
 };
 use crate::upload::{DestinationSettings, Standing};
 
@@ -271,6 +271,10 @@ fn ledger_status(s: &Snapshot) -> LedgerStatus {
     let lost = Loss::ALL.into_iter().zip(s.lost).filter(|(_, n)| *n > 0);
     LedgerStatus {
         generation: s.generation,
+        rebuilding: s.rebuilding.map(|r| RebuildStatus {
+            files: r.files,
+            percent: 100 * r.dirs.saturating_sub(r.dirs_left) / r.dirs.max(1),
+        }),
         kept: s.kept,
         stored: s.stored,
         queued: s.queued,

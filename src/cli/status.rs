@@ -101,7 +101,14 @@ pub(super) fn render(s: &Status) -> String {
     if l.waiting > 0 {
         line(&mut out, "", &format!("{} of the queued wait for a trusted clock", l.waiting));
     }
-    if l.generation > 1 {
+    if let Some(rebuild) = &l.rebuilding {
+        let text = format!(
+            "its index was lost and is REBUILT, {} % done, {} read: what is not read yet is in no sum",
+            rebuild.percent,
+            count(rebuild.files, "picture")
+        );
+        line(&mut out, "", &text);
+    } else if l.generation > 1 {
         line(&mut out, "", "its index was lost once and rebuilt: the sum began anew then");
     }
     for loss in l.losses.iter().take(LOSSES) {

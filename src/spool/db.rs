@@ -10,16 +10,23 @@
 
 mod browse;
 mod commands;
+#[cfg(test)]
+mod counting;
 mod events;
 mod follow;
 mod outbox;
+mod rebuild;
 mod rows;
 mod words;
 
+use std::ops::Range;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
+pub(super) use self::browse::Page;
+#[cfg(test)]
+pub(super) use self::counting::steps;
 use self::rows::{Filler, drop_rows, settle_one};
 pub(super) use self::words::{
     BootSpan, ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
@@ -34,6 +41,11 @@ use crate::contract::Class;
 /// What a version's file says is frozen.
 const MIGRATIONS: [&str; 3] =
     [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+/// Bytes of a page of a new index. Keeping a picture changes one row in each of six places, and each of their pages is
+/// written to the log whole: with SQLite's own 4096 that was a quarter of a picture's bytes (`docs/benchmarks.md`).
+const PAGE_BYTES: i64 = 1024;
+/// Bytes of the log at which it is moved into the database.
+const LOG_BYTES: i64 = 4_096_000;
 /// Rows handed out at a time.
 pub(super) const PAGE: usize = 64;
 
@@ -87,14 +99,11 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Makes a new index with an empty ledger, durable when it returns. The items of `fill` are put in
-    /// with it: all or nothing.
-    pub(super) fn create(
-        path: &Path,
-        ledger: &Ledger,
-        fill: impl FnOnce(&mut Filler<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// Makes a new index with an empty ledger, durable when it returns. Of the files of `unread` it knows
+    /// nothing yet.
+    pub(super) fn create(path: &Path, ledger: &Ledger, unread: &Range<u64>) -> Result<()> {
         let mut conn = Connection::open(path)?;
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
         conn.execute_batch("PRAGMA synchronous = FULL")?;
         let tx = conn.transaction()?;
         migrate(&tx)?;
@@ -114,7 +123,7 @@ impl Db {
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)",
             [signed(ledger.generation.saturating_sub(1) << 32)],
         )?;
-        fill(&mut Filler { tx: &tx })?;
+        rebuild::begin(&tx, unread)?;
         tx.commit()?;
         conn.close().map_err(|(_, e)| e.into())
     }
@@ -125,8 +134,12 @@ impl Db {
         let mut conn = Connection::open_with_flags(path, flags)?;
         conn.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
-             PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 8388608;",
+             PRAGMA journal_size_limit = 8388608;",
         )?;
+        let page: i64 = conn.pragma_query_value(None, "page_size", |r| r.get(0))?;
+        conn.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / page.max(1))?;
+        #[cfg(test)]
+        counting::watch(&mut conn)?;
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         migrate(&tx)?;
         tx.commit()?;
@@ -174,9 +187,8 @@ impl Db {
             drop_rows(tx, forget)?;
             let mut settled = Settled::default();
             for (seq, end) in ends {
-                if !settle_one(tx, *seq, end)? {
-                    continue;
-                }
+                let Some(waited) = settle_one(tx, *seq, end)? else { continue };
+                settled.waited += u64::from(waited);
                 settled.put |= follow::end(tx, *seq, end, now)?;
                 if !matches!(end, End::Quarantined(_)) {
                     settled.gone.push(*seq);

@@ -12,11 +12,14 @@
 //! lent out, and outcomes wait in memory, bounded by what was in flight.
 
 mod age;
+#[cfg(test)]
+mod backlog_tests;
 mod browse;
 mod events;
 mod follow;
 mod group;
 mod index;
+mod rebuild;
 mod room;
 
 use std::collections::BTreeSet;
@@ -34,7 +37,7 @@ use super::boots::Boots;
 use super::db::{ClassTotals, Db, End, Item, PAGE};
 use super::files::{DIR_SHIFT, SEQ_END};
 use super::loans::{Loans, Warm};
-use super::recover::{self, Context};
+use super::recover::{self, Context, Rebuild};
 use super::reserve::Reserve;
 use super::retention::Limits;
 use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Receipt, Snapshot, claim};
@@ -56,6 +59,9 @@ pub(super) struct Images {
     index: Option<Db>,
     reopen_at: Instant,
     reopen_pause: Duration,
+    /// A rebuild of the index that goes on, and when to go on with it.
+    rebuild: Option<Rebuild>,
+    rebuild_at: Instant,
     boots: Boots,
     /// Highest sequence number seen, refused ones included.
     high: u64,
@@ -124,6 +130,8 @@ impl Images {
             index: None,
             reopen_at: now,
             reopen_pause: REOPEN.0,
+            rebuild: None,
+            rebuild_at: now,
             boots,
             high: 0,
             current_dir: 0,
@@ -158,7 +166,8 @@ impl Images {
 
     /// When there is something to do without being asked.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at), self.expire_at]
+        let rebuild = self.rebuild.as_ref().map(|_| self.rebuild_at);
+        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at), self.expire_at, rebuild]
             .into_iter()
             .flatten()
             .min()
@@ -173,6 +182,7 @@ impl Images {
             self.do_held();
         }
         self.expire(now);
+        self.rebuild_on(now);
     }
 
     /// Is there something to do for which the index has to be open again?
@@ -290,6 +300,7 @@ impl Images {
             max_bytes: self.limits.max_bytes,
             room: self.limits.room(bytes, &space).bytes,
             adopted: self.adopted,
+            rebuilding: self.rebuild.as_ref().map(Rebuild::progress),
             high_seq: ledger.high_seq,
             generation: ledger.generation,
             began: ledger.began,
@@ -326,6 +337,7 @@ impl Images {
             return;
         };
         self.followed.mail |= settled.put;
+        self.set_waiting(self.waiting.saturating_sub(settled.waited));
         self.forgot();
         for (seq, _) in &ends {
             self.loans.end(*seq, None);

@@ -2,20 +2,24 @@
 //!
 //! In the ordinary case this costs the suffix and not the backlog: the index is opened, files above its
 //! `high_seq` are adopted (whole ones) or deleted (torn writes), and rows of pictures that were done
-//! with are finished, once the index's log is durable. A lost or damaged index is set aside and rebuilt from the trailers: that costs a
-//! short read of every file, begins a new ledger generation, and goes on far above every number that
-//! may ever have been used.
+//! with are finished, once the index's log is durable. A lost or damaged index is set aside, and a new one begins with a
+//! new ledger generation, far above every number that may ever have been used. It is filled from the trailers, by a
+//! short read of every file, while the spool is in use already: see `rebuild`.
 //!
 //! Called by `Spool::open`, and by the spool's thread when the index failed under it. Every step may be
 //! cut off by a power cut and is done again by the next start.
 
+mod rebuild;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
 
+pub(super) use self::rebuild::Rebuild;
 use super::db::{Db, DbError, Follow, Ledger, Moment, NewItem, Part, State};
 use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
 use crate::clock::{BootId, BootTime};
@@ -81,6 +85,8 @@ pub(super) struct Recovered {
     pub(super) finished: u64,
     /// A new ledger generation began because the old index was lost.
     pub(super) rebuilt: bool,
+    /// A rebuild that goes on, this one's or an earlier one's.
+    pub(super) rebuild: Option<Rebuild>,
     /// Boots of which something is left.
     pub(super) boots: Vec<BootId>,
 }
@@ -112,6 +118,7 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
         torn: 0,
         finished: 0,
         rebuilt,
+        rebuild: None,
         boots: Vec::new(),
     };
     for dir in dirs.into_iter().filter(|dir| *dir >= high >> DIR_SHIFT) {
@@ -120,6 +127,7 @@ fn recover_once(cx: &Context, known_high: Option<u64>) -> Result<Recovered> {
     if durable {
         finish_done(cx, &mut done)?;
     }
+    done.rebuild = rebuild::begin(cx, &mut done.db)?;
     done.boots = done.db.boots_in_use()?;
     // What will be read next is read here too, where damage still leads to a rebuild.
     done.db.totals()?;
@@ -150,9 +158,18 @@ fn make_durable(cx: &Context, db: &Db, known_high: Option<u64>) -> Result<bool> 
     Ok(false)
 }
 
-/// Removes each of these directories that is not current and whose range has no rows.
+/// Removes each of these directories that is not current and whose range has no rows, unless a rebuild may yet find
+/// files there.
 pub(super) fn tidy(db: &Db, layout: &Layout, dirs: &BTreeSet<u64>, current: u64) {
-    for dir in dirs.iter().copied().filter(|dir| *dir < current) {
+    if dirs.is_empty() {
+        return;
+    }
+    let unread = match db.unread() {
+        Ok(unread) => unread.unwrap_or_default(),
+        Err(error) => return warn!(%error, "The index does not tell which directories are empty."),
+    };
+    let may_go = |dir: &u64| *dir < current && !rebuild::holds(&unread, *dir);
+    for dir in dirs.iter().copied().filter(may_go) {
         let removed = match db.any_between(dir << DIR_SHIFT, (dir + 1) << DIR_SHIFT) {
             Ok(true) => continue,
             Ok(false) => layout.remove_image_dir(dir).map_err(|e| e.to_string()),
@@ -235,7 +252,7 @@ fn begin(cx: &Context, identity: Option<Identity>) -> Result<Db> {
             Identity { format: 1, uuid: new_uuid(), generation: 1, seq_floor: 1 },
         )?,
     };
-    build(cx, &identity, &[])
+    build(cx, &identity, &(0..0))
 }
 
 fn rebuild(
@@ -259,13 +276,19 @@ fn rebuild(
     let identity = Identity { generation: old.generation + 1, seq_floor, ..old };
     // The identity first: cut off here, the next start rebuilds as yet another generation.
     let identity = write_identity(&cx.layout, identity)?;
-    let db = build(cx, &identity, dirs)?;
-    info!(generation = identity.generation, "A new ledger generation has begun.");
+    // What was written by now lies below the floor, and what will be lies above it.
+    let db = build(cx, &identity, &(0..seq_floor))?;
+    info!(
+        generation = identity.generation,
+        directories = dirs.len(),
+        "A new ledger generation has begun; its index is filled from the images."
+    );
     Ok(db)
 }
 
-/// Builds an index beside the place where it belongs, and puts it there when it is whole.
-fn build(cx: &Context, identity: &Identity, dirs: &[u64]) -> Result<Db> {
+/// Makes an index beside the place where it belongs, and puts it there when it is durable, as are the files that it will
+/// be filled from: a process that was killed leaves whole ones that are not.
+fn build(cx: &Context, identity: &Identity, unread: &Range<u64>) -> Result<Db> {
     let (root, path) = (cx.layout.root(), cx.layout.index());
     let new = root.join("index.new");
     for leftover in ["index.new", "index.new-journal", "index.db-wal", "index.db-shm"] {
@@ -277,18 +300,7 @@ fn build(cx: &Context, identity: &Identity, dirs: &[u64]) -> Result<Db> {
         began: cx.now.clone(),
         high_seq: identity.seq_floor.saturating_sub(1),
     };
-    Db::create(&new, &ledger, |filler| {
-        for dir in dirs {
-            for seq in cx.layout.seqs(*dir).unwrap_or_default() {
-                cx.beat.busy();
-                if let Some(item) = found(cx, seq, files::read_facts(&cx.layout.image(seq)), false)
-                {
-                    filler.put(&item)?;
-                }
-            }
-        }
-        Ok(())
-    })?;
+    Db::create(&new, &ledger, unread)?;
     files::sync_all(root).map_err(at(root))?;
     fs::rename(&new, &path).map_err(at(&path))?;
     files::sync_dir(root).map_err(at(root))?;

@@ -265,7 +265,7 @@ fn explore_all(tally: &mut Tally, place: &Place) {
 
 /// What reaches the disk for each byte that is kept: the images, their trailers, directories and rows.
 fn weigh(tally: &mut Tally, place: &Place) {
-    for (workload, most) in [(Workload::Burst100k, 1.25), (Workload::Single100k, 1.7)] {
+    for (workload, most) in [(Workload::Burst100k, 1.25), (Workload::Single100k, 1.5)] {
         tally.test(&format!("row_15_{}_bytes_written", workload.name()), |_| {
             let weight =
                 place.record(workload, Journal::Ordered, &Shim::build(&place.work), "").weight();

@@ -6,19 +6,39 @@ use super::{Db, Result, Sync, class_of, signed, unsigned};
 use crate::spool::browse::{Entry, Filter, Held, PAGE};
 use crate::spool::db::State;
 
+/// Rows looked at for one page: a filter that little passes must not keep the spool's thread from its work.
+const LOOKED_AT: usize = 4096;
+
+/// Some of the rows that pass a filter.
+#[derive(Debug)]
+pub(in crate::spool) struct Page {
+    pub(in crate::spool) entries: Vec<Entry>,
+    /// Where the next page begins.
+    pub(in crate::spool) next: Option<u64>,
+}
+
 const COLUMNS: &str =
     "SELECT i.seq, i.state, c.name, i.class, b.boot, i.bytes, i.attempts, i.outcome
      FROM items i JOIN cameras c ON c.id = i.camera JOIN boots b ON b.id = i.boot";
 
 impl Db {
-    /// Up to [`PAGE`] pictures above `above`, by number.
-    pub(in crate::spool) fn entries(&self, filter: &Filter, above: u64) -> Result<Vec<Entry>> {
+    /// Up to [`PAGE`] pictures above `above`, by number, of the next [`LOOKED_AT`], and where the next page begins.
+    pub(in crate::spool) fn entries(&self, filter: &Filter, above: u64) -> Result<Page> {
+        let above = filter.from.map_or(above, |from| above.max(from.saturating_sub(1)));
+        let most = filter.to.unwrap_or(u64::MAX);
+        let window = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT seq FROM items WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET {}",
+                LOOKED_AT - 1
+            ))?
+            .query_row([signed(above)], |r| unsigned(r, 0))
+            .optional()?;
         let mut statement = self.conn.prepare_cached(&format!(
             "{COLUMNS} WHERE i.seq > ?1 AND i.seq <= ?2 AND i.state < 3 AND (?3 IS NULL OR c.name = ?3)
                AND (?4 IS NULL OR i.class = ?4) AND (?5 IS NULL OR i.state = ?5)
              ORDER BY i.seq LIMIT {PAGE}"
         ))?;
-        let above = filter.from.map_or(above, |from| above.max(from.saturating_sub(1)));
         let held = filter.held.map(|held| match held {
             Held::Waiting => State::Waiting as i64,
             Held::Queued => State::Ready as i64,
@@ -27,14 +47,19 @@ impl Db {
         let rows = statement.query_map(
             params![
                 signed(above),
-                signed(filter.to.unwrap_or(u64::MAX)),
+                signed(window.map_or(most, |end| end.min(most))),
                 filter.camera,
                 filter.class.map(|class| class as i64),
                 held
             ],
             entry,
         )?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let entries: Vec<Entry> = rows.collect::<rusqlite::Result<_>>()?;
+        let next = match entries.last() {
+            Some(last) if entries.len() == PAGE => Some(last.seq),
+            _ => window.filter(|end| *end < most),
+        };
+        Ok(Page { entries, next })
     }
 
     /// One picture; whether it is only being removed besides.

@@ -50,17 +50,23 @@ impl Db {
     }
 
     /// Ends what an earlier run left open, as interrupted; and what ended in an earlier boot waits for
-    /// its pictures from now on, as clocks of two boots cannot be compared.
+    /// its pictures from now on, as clocks of two boots cannot be compared. Where this run has events of its own
+    /// already, `began` tells when it did: its events are left alone.
     pub(in crate::spool) fn interrupt_events(
         &mut self,
         boot: &BootId,
         now: BootTime,
+        began: Option<BootTime>,
     ) -> Result<()> {
         self.transact(Sync::Normal, |tx| {
-            tx.execute("UPDATE events SET why = 'interrupted' WHERE ended_ns IS NULL", [])?;
+            tx.execute(
+                "UPDATE events SET why = 'interrupted'
+                 WHERE ended_ns IS NULL AND (?2 IS NULL OR boot <> ?1 OR began_ns < ?2)",
+                params![boot.0, began.map(|at| signed(at.0))],
+            )?;
             tx.execute(
                 "UPDATE events SET ended_boot = ?1, ended_ns = ?2
-                 WHERE ended_ns IS NULL OR ended_boot <> ?1",
+                 WHERE ended_ns IS NULL AND why = 'interrupted' OR ended_boot <> ?1",
                 params![boot.0, signed(now.0)],
             )?;
             Ok(())

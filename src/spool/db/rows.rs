@@ -5,13 +5,13 @@ use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 use super::{End, NewItem, Result, State, follow, signed};
 
 /// Puts pictures into the index, within a transaction.
-pub(in crate::spool) struct Filler<'a> {
+pub(super) struct Filler<'a> {
     pub(super) tx: &'a Transaction<'a>,
 }
 
 impl Filler<'_> {
     /// Inserts one picture and counts it kept.
-    pub(in crate::spool) fn put(&mut self, item: &NewItem) -> Result<()> {
+    pub(super) fn put(&mut self, item: &NewItem) -> Result<()> {
         let tx = self.tx;
         let camera = id_of(
             tx.prepare_cached("SELECT id FROM cameras WHERE name = ?")?,
@@ -64,8 +64,9 @@ fn id_of(mut find: CachedStatement<'_>, mut add: CachedStatement<'_>, name: &str
     Ok(add.query_row([name], |r| r.get(0))?)
 }
 
-/// Ends one picture's time in the queue (or in quarantine); whether it was there.
-pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<bool> {
+/// Ends one picture's time in the queue (or in quarantine). `None` where it was not there, else whether it waited for a
+/// clock.
+pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<Option<bool>> {
     let row = tx
         .prepare_cached("SELECT state, camera, class, boot, bytes FROM items WHERE seq = ?")?
         .query_row([signed(seq)], |r| {
@@ -79,7 +80,7 @@ pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<bo
         .optional()?;
     let Some((state, [camera, class], boot, bytes)) = row.filter(|r| r.0 != State::Done as i64)
     else {
-        return Ok(false);
+        return Ok(None);
     };
     let was_aside = i64::from(state == State::Quarantined as i64);
     let (to, outcome) = match end {
@@ -116,7 +117,7 @@ pub(super) fn settle_one(tx: &Transaction<'_>, seq: u64, end: &End) -> Result<bo
     if to == State::Done {
         tx.prepare_cached("UPDATE boots SET items = items - 1 WHERE id = ?")?.execute([boot])?;
     }
-    Ok(true)
+    Ok(Some(state == State::Waiting as i64))
 }
 
 pub(super) fn drop_rows(tx: &Transaction<'_>, seqs: &[u64]) -> Result<()> {

@@ -68,6 +68,8 @@ pub(in crate::spool) struct Settled {
     pub(in crate::spool) gone: Vec<u64>,
     /// Something may have been put into the outbox.
     pub(in crate::spool) put: bool,
+    /// Pictures that had waited for a clock.
+    pub(in crate::spool) waited: u64,
 }
 
 /// A queued or quarantined picture.

@@ -10,10 +10,8 @@ use crate::contract::Facts;
 use crate::contract::key::key;
 use crate::spool::Loss;
 use crate::spool::boots::wall_of;
-use crate::spool::browse::{
-    Ask, Checked, Done, Entry, Filter, Held, PAGE, SWEEP, Shown, Told, Verdict,
-};
-use crate::spool::db::{End, State};
+use crate::spool::browse::{Ask, Checked, Done, Entry, Filter, Held, SWEEP, Shown, Told, Verdict};
+use crate::spool::db::{End, Page, State};
 use crate::spool::files::{self, DIR_SHIFT, ImageError};
 use crate::spool::recover;
 use crate::spool::trailer::TrailerError;
@@ -21,11 +19,15 @@ use crate::spool::trailer::TrailerError;
 impl Images {
     /// `None` while the index is down.
     pub(in crate::spool) fn ask(&mut self, ask: &Ask) -> Option<Told> {
+        if self.rebuild.is_some()
+            && let Some(told) = not_yet(ask)
+        {
+            return (!self.is_rebuild_stuck()).then_some(told);
+        }
         match ask {
             Ask::List { filter, above } => {
                 let page = self.entries(filter, *above)?;
-                let next = next(&page);
-                Some(Told::List(page, next))
+                Some(Told::List(page.entries, page.next))
             }
             Ask::Show { seq } => self.show(*seq).map(|shown| Told::Show(shown.map(Box::new))),
             Ask::Retry { filter, above } => self.retry(filter, *above).map(Told::Done),
@@ -34,9 +36,9 @@ impl Images {
         }
     }
 
-    fn entries(&mut self, filter: &Filter, above: u64) -> Option<Vec<Entry>> {
+    fn entries(&mut self, filter: &Filter, above: u64) -> Option<Page> {
         let mut page = self.with_db(|db| db.entries(filter, above))?;
-        page.iter_mut().for_each(|entry| self.mark(entry));
+        page.entries.iter_mut().for_each(|entry| self.mark(entry));
         Some(page)
     }
 
@@ -69,9 +71,9 @@ impl Images {
 
     fn retry(&mut self, filter: &Filter, above: u64) -> Option<Done> {
         let page = self.entries(filter, above)?;
-        let mut done = Done { next: next(&page), ..Done::default() };
+        let mut done = Done { next: page.next, ..Done::default() };
         let mut again = Vec::new();
-        for entry in &page {
+        for entry in &page.entries {
             match entry.held {
                 Held::Quarantined => {
                     self.cx.beat.busy();
@@ -104,9 +106,9 @@ impl Images {
 
     fn purge(&mut self, filter: &Filter, above: u64) -> Option<Done> {
         let page = self.entries(filter, above)?;
-        let mut done = Done { next: next(&page), ..Done::default() };
+        let mut done = Done { next: page.next, ..Done::default() };
         let mut ends = Vec::new();
-        for entry in &page {
+        for entry in &page.entries {
             if entry.in_flight {
                 done.left += 1;
             } else {
@@ -123,8 +125,7 @@ impl Images {
     // ---- the check ----
 
     fn check(&mut self, repair: bool, above: u64) -> Option<Checked> {
-        let (seqs, more) = self.above(above)?;
-        let next = seqs.last().copied().filter(|_| more);
+        let (seqs, next) = self.above(above)?;
         let mut checked = Checked { next, ..Checked::default() };
         for seq in seqs {
             self.cx.beat.busy();
@@ -138,11 +139,11 @@ impl Images {
         Some(checked)
     }
 
-    /// The next numbers that have a row or a file, and whether there are more.
-    fn above(&mut self, above: u64) -> Option<(Vec<u64>, bool)> {
+    /// The next numbers that have a row or a file, and where there may be more.
+    fn above(&mut self, above: u64) -> Option<(Vec<u64>, Option<u64>)> {
         let rows = self.with_db(|db| db.entries(&Filter::default(), above))?;
-        let mut seqs: BTreeSet<u64> = rows.iter().map(|entry| entry.seq).collect();
-        let rows_end = if rows.len() == PAGE { seqs.last().copied() } else { None };
+        let mut seqs: BTreeSet<u64> = rows.entries.iter().map(|entry| entry.seq).collect();
+        let rows_end = rows.next;
         let dirs = self.cx.layout.dirs().unwrap_or_else(|error| {
             warn!(%error, "The image directories cannot be listed.");
             Vec::new()
@@ -161,9 +162,10 @@ impl Images {
         // Beyond the page's last row there may be rows that were not read.
         let mut seqs: Vec<u64> =
             seqs.into_iter().filter(|seq| rows_end.is_none_or(|end| *seq <= end)).collect();
-        let more = seqs.len() > SWEEP || rows_end.is_some();
+        let more = seqs.len() > SWEEP;
         seqs.truncate(SWEEP);
-        Some((seqs, more))
+        let next = if more { seqs.last().copied() } else { rows_end };
+        Some((seqs, next))
     }
 
     /// `Some(None)`: there is neither row nor file any more.
@@ -227,6 +229,16 @@ impl Images {
     }
 }
 
-fn next(page: &[Entry]) -> Option<u64> {
-    page.last().map(|entry| entry.seq).filter(|_| page.len() == PAGE)
+/// While the index is rebuilt, whoever means all pictures comes again: nothing is removed or said to be strange before
+/// every file is known.
+fn not_yet(ask: &Ask) -> Option<Told> {
+    match ask {
+        Ask::Purge { above, .. } => {
+            Some(Told::Done(Done { next: Some(*above), ..Done::default() }))
+        }
+        Ask::Check { above, .. } => {
+            Some(Told::Checked(Checked { next: Some(*above), ..Checked::default() }))
+        }
+        Ask::List { .. } | Ask::Show { .. } | Ask::Retry { .. } => None,
+    }
 }

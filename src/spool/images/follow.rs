@@ -129,7 +129,7 @@ impl Images {
     /// it now, the next start does: capture does not wait for it.
     pub(super) fn interrupt(&mut self) -> u64 {
         let (at, boot) = (self.boots.now(), self.cx.now.boot.clone());
-        if self.with_db(|db| db.interrupt_events(&boot, at)).is_none() {
+        if self.with_db(|db| db.interrupt_events(&boot, at, None)).is_none() {
             error!("Events that the last run left open stay so until the next start.");
         }
         self.interrupt_commands()

@@ -84,14 +84,19 @@ impl Images {
     }
 
     pub(super) fn take_over(&mut self, found: Recovered) -> Result<(), DbError> {
-        let Recovered { mut db, high, current_dir, boots, rebuilt, .. } = found;
+        let Recovered { mut db, high, current_dir, boots, rebuilt, rebuild, .. } = found;
         let boot: BootId = self.cx.now.boot.clone();
         db.release(&boot, self.waits_from())?;
         let (totals, waiting) = (db.totals()?, db.waiting()?);
-        if let Err(error) = self.boots.forget_all_but(&boots) {
+        // Pictures that are not found yet may need a record.
+        if rebuild.is_none()
+            && let Err(error) = self.boots.forget_all_but(&boots)
+        {
             warn!(%error, "Old boot records cannot be removed.");
         }
         self.index = Some(db);
+        self.rebuild = rebuild;
+        self.rebuild_at = Instant::now();
         self.high = self.high.max(high);
         self.current_dir = self.current_dir.max(current_dir);
         self.used = used(&totals);

@@ -208,6 +208,7 @@ impl Images {
                 return false;
             };
             let gone = settled.gone;
+            self.set_waiting(self.waiting.saturating_sub(settled.waited));
             self.followed.mail |= settled.put;
             if let Some((_, End::Lost(why))) = ends.first() {
                 warn!(pictures = gone.len(), reason = why.name(), "Pictures are given up.");
@@ -215,7 +216,6 @@ impl Images {
             self.forgot();
             self.remove_files(gone);
         }
-        self.recount_waiting();
         let Some(totals) = self.with_db(|db| db.totals()) else { return false };
         self.used = used(&totals);
         !ends.is_empty()
