@@ -23,6 +23,11 @@ impl SmallDisk {
         Self::make(mib, &["-N", &inodes.to_string()])
     }
 
+    /// So many MiB, all made at once: the kernel writes nothing of its own later.
+    pub(crate) fn quiet(mib: u64) -> Self {
+        Self::make(mib, &["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+    }
+
     fn make(mib: u64, options: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let (image, mounted) = (dir.path().join("disk"), dir.path().join("mounted"));

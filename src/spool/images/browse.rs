@@ -19,8 +19,9 @@ use crate::spool::recover;
 use crate::spool::trailer::TrailerError;
 
 impl Images {
-    /// `None` while the index is down.
+    /// `None` while the index is down. What is held in memory is written first, so that every picture has a row.
     pub(in crate::spool) fn ask(&mut self, ask: &Ask) -> Option<Told> {
+        self.write_held();
         match ask {
             Ask::List { filter, above } => {
                 let page = self.entries(filter, *above)?;
