@@ -50,14 +50,22 @@ async fn at_risk(fx: &Fixture) -> u64 {
     fx.spool.snapshot().await.unwrap().at_risk.pictures
 }
 
+/// What a broken spool would never do ends the test.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it never comes")
+}
+
 /// Waits until so many pictures are in memory only; each reading is a turn of the thread.
 async fn until_at_risk(fx: &Fixture, pictures: u64) -> Snapshot {
-    loop {
-        let snapshot = fx.balanced().await;
-        if snapshot.at_risk.pictures == pictures {
-            return snapshot;
+    soon(async {
+        loop {
+            let snapshot = fx.balanced().await;
+            if snapshot.at_risk.pictures == pictures {
+                return snapshot;
+            }
         }
-    }
+    })
+    .await
 }
 
 /// Hands over pictures and waits until they are held; their account.
@@ -196,7 +204,7 @@ async fn with_the_store_away_everything_is_on_disk_within_the_bound_and_survives
         changed.borrow_and_update();
         lent.extend(fx.spool.claim(Order::Newest).await.unwrap());
         if account.sums().kept < 5 {
-            changed.changed().await.unwrap();
+            soon(changed.changed()).await.unwrap();
         }
     }
     assert!(is_written(&fx, 2..=6));
@@ -377,12 +385,15 @@ async fn a_message_that_must_arrive_goes_to_the_outbox_though_the_picture_is_nev
     assert!(!fx.image(lent.seq).exists());
     assert_eq!(fx.count("outbox"), 0, "the index would not take it");
     fx.mend_index();
-    let queued = loop {
-        let queued = fx.spool.outbox(0, 10).await.unwrap_or_default();
-        if !queued.is_empty() {
-            break queued;
+    let queued = soon(async {
+        loop {
+            let queued = fx.spool.outbox(0, 10).await.unwrap_or_default();
+            if !queued.is_empty() {
+                return queued;
+            }
         }
-    };
+    })
+    .await;
     assert_eq!((queued.len(), &queued[0].message), (1, &told));
     assert_eq!(sums(&fx.balanced().await), (2, 2, 0));
 }
@@ -422,6 +433,22 @@ async fn quotas_count_a_picture_when_it_is_written_and_spare_those_in_flight() {
     .await;
     assert!(is_written(&fx, [lent.seq]));
     assert_eq!(fx.balanced().await.lost_total(), 2);
+}
+
+#[tokio::test]
+async fn what_was_lent_out_of_memory_is_known_to_be_in_flight_when_it_is_written() {
+    let limits = Limits { keep_free: Some(0), ..Limits::bytes(2 * (LEN as u64 + 2_000)) };
+    let dir = tempfile::tempdir().unwrap();
+    let mut fx = holding(Closed::at(dir.path(), limits), MIB).await;
+    let _least = fx.hand_over(Class::Interval, LEN);
+    until_at_risk(&fx, 1).await;
+    let lent = claim(&fx, Order::Newest).await;
+    let _event = fx.hand_over(Class::Event, LEN);
+    fx.spool.flush().await.unwrap();
+    assert!(is_written(&fx, [2, 3]));
+    // The least would make room first, but it is being sent.
+    fx.keep(Class::Best, LEN).await;
+    assert!(is_written(&fx, [lent.seq, 4]) && !fx.image(3).exists());
 }
 
 #[tokio::test]
@@ -500,7 +527,7 @@ async fn while_uploads_succeed_nothing_at_all_reaches_the_disk() {
         eprintln!("SKIPPED: mounting a loop device needs root");
         return;
     }
-    let disk = SmallDisk::quiet(64);
+    let disk = SmallDisk::ext4(64);
     let place = disk.path().join("spool");
     let mut fx = holding(Closed::at(&place, Limits::bytes(1 << 30)), MIB).await;
     // The first one reserves numbers.
