@@ -1,5 +1,6 @@
 //! What the spool asks of the disk: device bytes per byte kept, flushes and CPU time per picture, for
-//! pictures that come one at a time and in bursts, and for their removal once they are stored.
+//! pictures that come one at a time and in bursts, and for their removal once they are stored; and where pictures are
+//! held in memory while uploads succeed.
 //!
 //! Driven by `benches/spool/run`, which makes an ext4 of its own on a loop device, so that the block
 //! layer's counters are this spool's alone: SPOOL_PATH is a directory on it, SPOOL_DEVICE its name.
@@ -9,6 +10,8 @@
 
 #[path = "support/device.rs"]
 mod device;
+#[path = "spool/spill.rs"]
+mod spill;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -55,6 +58,7 @@ async fn measure(disk: &Disk) {
     .await;
     disk.row("removed, one at a time", remove(&device, 1)).await;
     disk.row(&format!("removed, {TOGETHER} at once"), remove(&device, TOGETHER)).await;
+    spill::measure(disk, single, burst).await;
 }
 
 /// Claims and finishes [`PICTURES`] pictures as an uploader would, `together` at once.

@@ -55,11 +55,11 @@ impl Refusal {
 pub struct Sums {
     /// Pictures that the triggers chose.
     pub chosen: u64,
-    /// Pictures that are durable.
+    /// Pictures that are durable, or stored.
     pub kept: u64,
     /// Pictures refused, by reason, in the order of [`Refusal::ALL`].
     pub refused: [u64; Refusal::ALL.len()],
-    /// Pictures between choice and answer.
+    /// Pictures between choice and answer, those that the spool holds in memory only included.
     pub in_hand: u64,
     /// Bytes of the budget in use.
     pub bytes: u64,
@@ -185,7 +185,7 @@ impl Drop for Permit {
 /// How a picture's time in hand ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is durable.
+    /// It is durable, or stored.
     Kept,
     /// It is given up.
     Refused(Refusal),
@@ -234,7 +234,13 @@ impl InHand {
         self.bytes = bytes;
     }
 
-    /// The picture is durable.
+    /// Does anybody want to hear how it ends?
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.teller.is_some()
+    }
+
+    /// The picture is durable, or stored.
     pub fn kept(mut self) {
         self.close(Fate::Kept);
     }

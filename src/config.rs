@@ -116,6 +116,7 @@ impl Config {
             ("spool.keep_free", limits.keep_free != new_limits.keep_free),
             ("spool.max_age", limits.max_age != new_limits.max_age),
             ("spool.camera_max_bytes", limits.cameras != new_limits.cameras),
+            ("spool.durability", self.spool.durability != new.spool.durability),
             ("memory.in_hand", self.in_hand != new.in_hand),
             ("control.socket", self.control_socket != new.control_socket),
             ("control.trigger_socket", self.trigger_socket != new.trigger_socket),

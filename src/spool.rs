@@ -4,7 +4,8 @@
 //! the spool knows sequence numbers, classes, sizes and trailers, no camera and no store.
 //!
 //! - `still` hands over pictures with [`Spool::store`], which never blocks; the picture's token tells
-//!   the account whether it was kept. *Kept* means durable: no power cut loses it.
+//!   the account whether it was kept. *Kept* means durable, so that no power cut loses it, or stored.
+//!   With [`Durability::Spill`] a picture may be held in memory meanwhile ([`AtRisk`]): in hand, not kept.
 //! - `upload` takes them with [`Spool::claim`], loads them with [`Claim::load`], and answers with
 //!   [`Spool::finish`]. It sleeps on [`Spool::changed`] when there is nothing to claim.
 //! - `control` writes commands down with [`Spool::accept`] before their effect, and tells what came of
@@ -18,7 +19,7 @@
 //! is opened again through recovery while pictures are still kept.
 //!
 //! Reading order: [`trailer`] is the file format, `files` the directory, `boots` the boot records, `db`
-//! the index, `images` the two orders of writing and removing, `recover` the start, `thread` the turns.
+//! the index, `held` what is in memory only, `images` the two orders of writing and removing, `recover` the start, `thread` the turns.
 
 mod boots;
 pub mod browse;
@@ -27,14 +28,17 @@ mod db;
 mod files;
 mod follow;
 mod followed;
+mod held;
 mod images;
 mod loans;
 mod mailbox;
+mod numbers;
 mod recover;
 mod reserve;
 pub mod retention;
 mod thread;
 pub mod trailer;
+mod unwritten;
 
 use std::io;
 use std::path::PathBuf;
@@ -51,6 +55,7 @@ pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
     Queued, Receipt, RowEffect,
 };
+pub use self::held::{AtRisk, Durability, Spill};
 use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
 use self::recover::{Context, RecoverError};
@@ -60,13 +65,15 @@ use crate::clock::WallTime;
 use crate::health::Beat;
 use crate::still::Shot;
 
-/// Where the spool lives and how large it may grow.
+/// Where the spool lives, how large it may grow, and when it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Directory of the spool.
     pub path: PathBuf,
     /// How large it may grow, and how old what is in it.
     pub limits: Limits,
+    /// When a picture is written.
+    pub durability: Durability,
 }
 
 /// Which end of the queue to claim from.
@@ -234,7 +241,7 @@ pub struct Rebuilding {
 /// One consistent reading of the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Pictures that were ever durable, in this generation of the ledger.
+    /// Pictures that were ever durable or stored, in this generation of the ledger.
     pub kept: u64,
     /// Pictures that a store has.
     pub stored: u64,
@@ -256,6 +263,8 @@ pub struct Snapshot {
     pub in_flight: u64,
     /// Queued pictures whose retry is not due.
     pub resting: u64,
+    /// Pictures in memory only: in hand still, and not among the kept.
+    pub at_risk: AtRisk,
     /// Bytes of all image files.
     pub bytes: u64,
     /// The quota.
@@ -332,7 +341,7 @@ impl Spool {
             .map_err(|pid| OpenError::Locked { path: settings.path.clone(), pid })?;
         let beat = Beat::new("spool", DEADLINE);
         let cx = Context { layout, now, beat: beat.clone() };
-        let (images, opened) = Images::open(cx, settings.limits.clone())?;
+        let (images, opened) = Images::open(cx, settings.limits.clone(), settings.durability)?;
         beat.idle();
         let mailbox = Arc::new(Mailbox::default());
         let (changed_tx, changed) = watch::channel(0);
@@ -360,7 +369,7 @@ impl Spool {
     }
 
     /// Hands over a picture, in order of sequence numbers. Never blocks; the picture's token is answered
-    /// when it is durable, or refused.
+    /// when it is durable or stored, or refused.
     pub fn store(&self, shot: Shot) {
         self.inner.mailbox.put_shot(shot);
     }
@@ -383,7 +392,7 @@ impl Spool {
     }
 
     /// Tells what became of a claimed picture. When it returns, the outcome is durable or, while the
-    /// index is down, held until it can be. With `retry_after`, a refused or released picture rests for
+    /// index is down, held until it can be; of a picture that was never written, it is counted. With `retry_after`, a refused or released picture rests for
     /// so long.
     ///
     /// # Errors
@@ -436,7 +445,7 @@ impl Spool {
         self.call(|reply| Call::SetPrivate(private, reply)).await?.map_err(SpoolError::Storage)
     }
 
-    /// Returns when every picture handed over so far has its answer.
+    /// Returns when every picture handed over so far has its answer; what is held in memory is written for it.
     ///
     /// # Errors
     /// [`SpoolError::Stopped`].

@@ -182,11 +182,11 @@ pub struct CameraStatus {
 pub struct RunStatus {
     /// Pictures that the triggers chose.
     pub chosen: u64,
-    /// Pictures that became durable.
+    /// Pictures that became durable, or were stored.
     pub kept: u64,
     /// Pictures refused, by reason; reasons with none are left out.
     pub refused: BTreeMap<String, u64>,
-    /// Pictures between choice and answer.
+    /// Pictures between choice and answer, those in the spool's memory only included.
     pub in_hand: u64,
     /// Bytes of pictures in hand.
     pub in_hand_bytes: u64,
@@ -204,7 +204,7 @@ pub struct LedgerStatus {
     /// The index is being rebuilt: what is not read yet is in none of these sums.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuilding: Option<RebuildStatus>,
-    /// Pictures that were ever durable here.
+    /// Pictures that were ever durable here, or stored.
     pub kept: u64,
     /// Pictures that a store confirmed.
     pub stored: u64,
@@ -226,6 +226,9 @@ pub struct LedgerStatus {
     /// What the file system leaves of that: bytes of files that may be held now.
     #[serde(default)]
     pub room: u64,
+    /// What a power cut would take: pictures in memory only, in hand still and not among the kept.
+    #[serde(default)]
+    pub at_risk: RiskStatus,
     /// Does the sum hold?
     pub holds: bool,
     /// Why these numbers are the last known ones and not those of now; absent when they are of now.
@@ -240,6 +243,25 @@ pub struct RebuildStatus {
     pub files: u64,
     /// Directories read, of those that this run found unread, in percent.
     pub percent: u64,
+}
+
+/// What a power cut would take now, and at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskStatus {
+    /// `always`: pictures are written at once; `spill`: they are held in memory while uploads succeed.
+    pub durability: String,
+    /// Pictures in memory only.
+    pub pictures: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// The most bytes that can be.
+    pub max_bytes: u64,
+}
+
+impl Default for RiskStatus {
+    fn default() -> Self {
+        Self { durability: "always".to_owned(), pictures: 0, bytes: 0, max_bytes: 0 }
+    }
 }
 
 /// Pictures of one camera and class that were lost for one reason.
@@ -270,6 +292,7 @@ impl Default for LedgerStatus {
             losses: Vec::new(),
             max_bytes: 0,
             room: 0,
+            at_risk: RiskStatus::default(),
             holds: true,
             stale: None,
         }

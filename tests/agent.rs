@@ -243,3 +243,50 @@ fn a_stop_in_mid_upload_keeps_the_rest_for_the_next_start() {
     assert_eq!(store.list("v1/").len() as u64, status.ledger.kept);
     assert_eq!(status.ledger.kept, status.ledger.stored);
 }
+
+#[test]
+fn a_stop_writes_the_pictures_that_were_in_memory_only() {
+    let store = Seaweed::start(DEVICE);
+    let camera = format!(
+        "[camera.street]\ninterval = \"100ms\"\n[camera.street.files]\npath = \"{}\"\nrepeat = true\n\
+         [camera.street.motion]\nenabled = false\n",
+        footage::vtest().display()
+    );
+    let mut device = Device::new(&store, &camera);
+    let config = device.dir.path().join("vedette.toml");
+    let spill = "[spool]\ndurability = \"spill\"\nspill_after = \"5m\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("[spool]\n", spill)).unwrap();
+    let images = device.dir.path().join("spool/images");
+    let files = || walk(&images);
+
+    let mut agent = device.start();
+    device.wait(&mut agent, "pictures stored out of memory", |s| s.upload.stored >= 10);
+    // The first one was written, because nothing was known of the store; and those that the store kept waiting.
+    assert!(files().len() < 5, "{:?}", files());
+    store.signal(Signal::STOP);
+    let status = device.wait(&mut agent, "pictures at risk", |s| s.ledger.at_risk.pictures >= 8);
+    assert_eq!(status.ledger.at_risk.max_bytes, 8 << 20);
+    assert!(status.run.in_hand >= 8 && status.ledger.at_risk.durability == "spill");
+    agent.signal(Signal::TERM);
+    let ended = agent.wait(Duration::from_secs(30)).expect("it stops within its deadline");
+    assert!(ended.success(), "{ended}\n{}", tail(&agent.output()));
+    assert!(files().len() >= 8, "{:?}", files());
+    store.signal(Signal::CONT);
+
+    // The same camera would go on taking pictures: one that takes none.
+    let text =
+        fs::read_to_string(&config).unwrap().replace("interval = \"100ms\"", "interval = \"1h\"");
+    fs::write(&config, text).unwrap();
+    let mut agent = device.start();
+    let status = device.wait(&mut agent, "everything stored", |s| {
+        s.ledger.kept > status.run.kept + 8 && s.ledger.queued == 0 && s.run.in_hand == 0
+    });
+    assert_eq!(status.ledger.kept, status.ledger.stored);
+    assert_eq!(store.list("v1/").len() as u64, status.ledger.kept);
+}
+
+fn walk(images: &Path) -> Vec<std::path::PathBuf> {
+    let all =
+        fs::read_dir(images).unwrap().flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap());
+    all.map(|file| file.unwrap().path()).collect()
+}

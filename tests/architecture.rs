@@ -34,6 +34,8 @@ const LEAVES: &[&str] = &[
     "firstpass",
     "still::*",
     "spool::browse",
+    "spool::held",
+    "spool::unwritten",
     "spool::trailer",
     "spool::retention",
     "upload::classify",

@@ -933,3 +933,41 @@ fn the_spools_limits_are_what_the_file_says_and_a_wrong_one_is_named() {
     let changed = ["spool.max_bytes", "spool.keep_free", "spool.max_age", "spool.camera_max_bytes"];
     assert_eq!(old.restart_needed(&new), changed);
 }
+
+#[test]
+fn pictures_are_written_at_once_unless_the_file_says_how_many_bytes_may_be_in_memory_only() {
+    use vedette::config::cost::{Assumptions, cost, warnings};
+    use vedette::spool::{Durability, Spill};
+    let device = Device::new();
+    let config =
+        |table: &str| device.parse(&format!("{SMALL}device.id = \"a\"\n[spool]\n{table}\n"));
+    assert_eq!(config("").spool.durability, Durability::Always);
+    assert_eq!(config("spill_bytes = \"1 MiB\"").spool.durability, Durability::Always);
+    let spill = |max_bytes, after| {
+        Durability::Spill(Spill { max_bytes, after: Duration::from_secs(after) })
+    };
+    let own = "durability = \"spill\"\nspill_bytes = \"1 MiB\"\nspill_after = \"30s\"";
+    assert_eq!(config("durability = \"spill\"").spool.durability, spill(8 << 20, 10));
+    assert_eq!(config(own).spool.durability, spill(1 << 20, 30));
+    for (table, said) in [
+        ("durability = \"never\"", "`always`"),
+        ("spill_bytes = \"100 KiB\"", "give 256 KiB to 256 MiB"),
+        ("spill_bytes = \"1 GiB\"", "give 256 KiB to 256 MiB"),
+        ("spill_after = \"10m\"", "give 1s to 5m"),
+    ] {
+        let text = format!("{SMALL}[spool]\n{table}\n");
+        let errors = config::parse(&text, &device.config(), &device.context()).unwrap_err();
+        assert!(errors.to_string().contains(said), "{table}: {errors}");
+    }
+    assert_eq!(config("").restart_needed(&config(own)), ["spool.durability"]);
+    // What is at risk is said, in words and as a number, and is part of the memory.
+    let reckoned = |table: &str| cost(&config(table), Assumptions::default());
+    let (always, spilling) = (reckoned(""), reckoned(own));
+    assert!(!always.to_string().contains("power cut"));
+    assert!(spilling.to_string().contains("a power cut takes up to 1.0 MB"), "{spilling}");
+    assert_eq!((always.at_risk_bytes, spilling.at_risk_bytes), (0, 1 << 20));
+    assert_eq!(spilling.memory_bytes - always.memory_bytes, 1 << 20);
+    let text = format!("camera.front.scene.seed = 7\n[spool]\n{own}\n");
+    let nowhere = warnings(&device.parse(&text), &spilling);
+    assert!(nowhere.iter().any(|w| w.contains("until a picture was stored")), "{nowhere:?}");
+}

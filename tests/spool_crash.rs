@@ -24,7 +24,7 @@ use fixture::{BOOT, body, facts, moment};
 use vedette::account::Account;
 use vedette::contract::Class;
 use vedette::spool::retention::Limits;
-use vedette::spool::{Order, Outcome, Settings, Spool};
+use vedette::spool::{Durability, Order, Outcome, Settings, Spool};
 use vedette::still::Shot;
 
 const VICTIM: &str = "VEDETTE_TEST_VICTIM";
@@ -62,7 +62,11 @@ async fn store_burst(spool: &Spool, seqs: std::ops::Range<u64>) {
 #[tokio::test]
 async fn victim() {
     let Some(path) = std::env::var_os(VICTIM) else { return };
-    let settings = Settings { path: path.into(), limits: Limits::bytes(1 << 30) };
+    let settings = Settings {
+        path: path.into(),
+        limits: Limits::bytes(1 << 30),
+        durability: Durability::Always,
+    };
     let (spool, opened) = Spool::open(&settings, moment(BOOT)).unwrap();
     say("open");
     let mut seq = opened.next_seq;
@@ -123,7 +127,11 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
         if round % 3 == 2 {
             continue; // the next victim recovers, and may be killed at that
         }
-        let settings = Settings { path: dir.path().to_owned(), limits: Limits::bytes(1 << 30) };
+        let settings = Settings {
+            path: dir.path().to_owned(),
+            limits: Limits::bytes(1 << 30),
+            durability: Durability::Always,
+        };
         let (spool, opened) = Spool::open(&settings, moment(BOOT)).unwrap();
         let snapshot = spool.snapshot().await.unwrap();
         assert!(snapshot.holds(), "{snapshot:?}");

@@ -21,7 +21,8 @@ use vedette::contract::Class;
 use vedette::contract::command::{Status, Told};
 use vedette::spool::retention::Limits;
 use vedette::spool::{
-    Acceptance, Address, Conclusion, Kind, Message, NewCommand, Opened, Outcome, Settings, Spool,
+    Acceptance, Address, Conclusion, Durability, Kind, Message, NewCommand, Opened, Outcome,
+    Settings, Spool,
 };
 use vedette::still::Shot;
 
@@ -35,7 +36,11 @@ fn say(line: &str) {
 }
 
 fn open(path: &Path) -> (Spool, Opened) {
-    let settings = Settings { path: path.to_owned(), limits: Limits::bytes(1 << 30) };
+    let settings = Settings {
+        path: path.to_owned(),
+        limits: Limits::bytes(1 << 30),
+        durability: Durability::Always,
+    };
     Spool::open(&settings, moment(BOOT)).unwrap()
 }
 

@@ -199,6 +199,7 @@ fn open(dir: &std::path::Path, keeper: &Timekeeper) -> Spool {
     let settings = spool::Settings {
         path: dir.join("spool"),
         limits: spool::retention::Limits::bytes(1 << 30),
+        durability: spool::Durability::Always,
     };
     let now = Moment {
         boot: keeper.boot_id(),

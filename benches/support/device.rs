@@ -13,7 +13,7 @@ use vedette::account::Account;
 use vedette::clock::{Clock, SystemClock, Timekeeper, TrustPolicy};
 use vedette::contract::{Class, Facts, Trigger};
 use vedette::frame::Stamp;
-use vedette::spool::{self, Moment, Spool, trailer};
+use vedette::spool::{self, Durability, Moment, Spool, trailer};
 use vedette::still::Shot;
 
 /// Pictures that arrive together.
@@ -28,18 +28,31 @@ pub(crate) struct Device {
     account: Account,
     clock: Arc<SystemClock>,
     kept: AtomicU64,
+    /// Each picture is the only one of its event: what is held in memory must be.
+    alone: bool,
 }
 
 impl Device {
     pub(crate) fn new(path: PathBuf, camera: &str, key_template: String) -> Self {
+        Self::with(path, camera, key_template, Durability::Always)
+    }
+
+    pub(crate) fn with(
+        path: PathBuf,
+        camera: &str,
+        key_template: String,
+        durability: Durability,
+    ) -> Self {
         let clock = Arc::new(SystemClock::new());
         let keeper = Timekeeper::new(clock.clone(), TrustPolicy::Always);
         let now = keeper.boottime();
         let moment = Moment { boot: clock.boot_id(), at: now, wall: keeper.wall_at(now) };
         let limits = spool::retention::Limits::bytes(1 << 40);
-        let (spool, _) = Spool::open(&spool::Settings { path, limits }, moment).expect("spool");
+        let settings = spool::Settings { path, limits, durability };
+        let (spool, _) = Spool::open(&settings, moment).expect("spool");
         let (camera, account) = (camera.to_owned(), Account::new(u64::MAX));
-        Self { keeper, spool, camera, key_template, account, clock, kept: AtomicU64::new(0) }
+        let (kept, alone) = (AtomicU64::new(0), durability != Durability::Always);
+        Self { keeper, spool, camera, key_template, account, clock, kept, alone }
     }
 
     /// A picture as the still thread would describe it.
@@ -58,7 +71,7 @@ impl Device {
             camera: self.camera.clone(),
             trigger: Trigger::Motion,
             event: Some(format!("0f3c9a52-{seq:x}")),
-            event_final: false,
+            event_final: self.alone,
             command: None,
             class: Class::Event,
             content_type: "image/jpeg".into(),

@@ -16,7 +16,7 @@ use crate::firstpass::Condition;
 use crate::spool::{Kind, Loss, LostOf, OutboxSum, OutboxSums, Snapshot, Spool};
 use crate::status::{
     Alarm, CameraStatus, ClockStatus, CommandsStatus, LedgerStatus, LossStatus, MqttStatus,
-    OutboxStatus, RebuildStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
+    OutboxStatus, RebuildStatus, RiskStatus, RunStatus, ScheduleStatus, Status, UploadStatus,
 };
 use crate::upload::{DestinationSettings, Standing};
 
@@ -285,6 +285,12 @@ fn ledger_status(s: &Snapshot) -> LedgerStatus {
         losses: s.lost_of.iter().map(loss_status).collect(),
         max_bytes: s.max_bytes,
         room: s.room,
+        at_risk: RiskStatus {
+            durability: s.at_risk.durability.name().to_owned(),
+            pictures: s.at_risk.pictures,
+            bytes: s.at_risk.bytes,
+            max_bytes: s.at_risk.max_bytes(),
+        },
         holds: s.holds(),
         stale: None,
     }

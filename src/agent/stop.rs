@@ -69,7 +69,7 @@ impl Agent {
         let drained = async {
             loop {
                 match self.spool.snapshot().await {
-                    Ok(s) if s.queued > 0 => {}
+                    Ok(s) if s.queued + s.at_risk.pictures > 0 => {}
                     _ => return,
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -10,7 +10,8 @@ use crate::contract::Class;
 use crate::control::request::Request;
 use crate::control::socket::{self, CallError};
 use crate::status::{
-    CameraStatus, CommandsStatus, ConfigStatus, MqttStatus, ScheduleStatus, Status, UploadStatus,
+    CameraStatus, CommandsStatus, ConfigStatus, MqttStatus, RiskStatus, ScheduleStatus, Status,
+    UploadStatus,
 };
 
 #[derive(Debug, clap::Args)]
@@ -127,6 +128,9 @@ pub(super) fn render(s: &Status) -> String {
         false => String::new(),
     };
     line(&mut out, "", &format!("{} of {} in use{left}", bytes(l.bytes), bytes(l.max_bytes)));
+    if let Some(words) = at_risk(&l.at_risk) {
+        line(&mut out, "", &words);
+    }
     out
 }
 
@@ -272,6 +276,18 @@ pub(super) fn sums(s: &Status) -> String {
         line(&mut out, "", &format!("as last known, not of now: {why}"));
     }
     out
+}
+
+/// What a power cut would take; `None` where that is nothing, ever.
+fn at_risk(risk: &RiskStatus) -> Option<String> {
+    let RiskStatus { durability, pictures, bytes: held, max_bytes } = risk;
+    (*max_bytes > 0).then(|| {
+        let held = format!("{}, {}", count(*pictures, "picture"), bytes(*held));
+        format!(
+            "durability {durability}: in memory only {held}; a power cut takes at most {}",
+            bytes(*max_bytes)
+        )
+    })
 }
 
 fn camera_words(c: &CameraStatus) -> String {

@@ -15,6 +15,7 @@ use crate::clock::build_time;
 use crate::duty::Moments;
 use crate::firstpass::trigger::{EventSettings, Keep, PreEvent};
 use crate::frame::{Geometry, PixelFormat};
+use crate::spool::Durability;
 use crate::still::Profile;
 use crate::still::privacy::Style;
 use crate::upload::DestinationSettings;
@@ -68,6 +69,8 @@ pub struct Cost {
     pub flash_bytes_per_day: f64,
     /// Most memory, in bytes.
     pub memory_bytes: u64,
+    /// Most bytes of pictures that a power cut takes.
+    pub at_risk_bytes: u64,
     /// One line for each camera and each sum, for people.
     #[serde(skip)]
     pub lines: Vec<String>,
@@ -100,19 +103,33 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
     }
     let flash = bytes * FLASH_FACTOR;
     let rings = config.cameras.iter().map(|camera| ring_bytes(camera, assume)).sum::<u64>();
-    let memory = BASE + config.in_hand + rings + WARM + buffers;
+    let spill = spill_bytes(config);
+    let memory = BASE + config.in_hand + rings + spill + WARM + buffers;
     lines.push(format!("{} PUTs a day ({} a month)", count(puts), count(puts * 30.0)));
     lines.push(format!("{} uploaded a day ({} a month)", si(bytes), si(bytes * 30.0)));
     lines.push(format!(
-        "{} written to flash a day, at most ({FLASH_FACTOR} bytes for each)",
-        si(flash)
+        "{} written to flash a day, at most ({FLASH_FACTOR} bytes for each){}",
+        si(flash),
+        if spill > 0 { ", mostly none while uploads succeed" } else { "" }
     ));
+    if spill > 0 {
+        lines.push(format!(
+            "a power cut takes up to {} of pictures that are not stored yet, and no count of them stays \
+             (`spool.durability = \"spill\"`)",
+            si(spill as f64)
+        ));
+    }
     lines.push(format!(
-        "{} memory, at most: {} in hand, {}{} kept warm, {} camera buffers, {} for the rest",
+        "{} memory, at most: {} in hand, {}{}{} kept warm, {} camera buffers, {} for the rest",
         si(memory as f64),
         si(config.in_hand as f64),
         if rings > 0 {
             format!("{} from before events, ", si(rings as f64))
+        } else {
+            String::new()
+        },
+        if spill > 0 {
+            format!("{} before it is written, ", si(spill as f64))
         } else {
             String::new()
         },
@@ -131,7 +148,16 @@ pub fn cost(config: &Config, assume: Assumptions) -> Cost {
         bytes_per_day: bytes,
         flash_bytes_per_day: flash,
         memory_bytes: memory,
+        at_risk_bytes: spill,
         lines,
+    }
+}
+
+/// Most bytes that are in memory only.
+fn spill_bytes(config: &Config) -> u64 {
+    match config.spool.durability {
+        Durability::Always => 0,
+        Durability::Spill(spill) => spill.max_bytes,
     }
 }
 
@@ -180,6 +206,19 @@ pub fn warnings(config: &Config, cost: &Cost) -> Vec<String> {
         out.push(
             "no destination is configured: pictures wait on this device; add `[destination.s3]` to send \
              them"
+                .to_owned(),
+        );
+    }
+    if spill_bytes(config) > 0 && config.upload.reliable_notices {
+        out.push(
+            "`mqtt.reliable` writes a message to flash for each stored picture, which \
+             `spool.durability = \"spill\"` would spare"
+                .to_owned(),
+        );
+    }
+    if spill_bytes(config) > 0 && config.upload.destination == DestinationSettings::Nowhere {
+        out.push(
+            "`spool.durability = \"spill\"` holds nothing in memory until a picture was stored"
                 .to_owned(),
         );
     }

@@ -202,6 +202,25 @@ pub(crate) struct Spool {
     pub(crate) max_age: Option<Time>,
     /// Most bytes of one camera's pictures, by its name. Default: only `max_bytes`.
     pub(crate) camera_max_bytes: BTreeMap<String, Bytes>,
+    /// When a picture is written: `always` at once, so that a power cut takes none that was kept; `spill` only when it
+    /// is not stored in time, which spares the flash, and a power cut takes what is in memory.
+    pub(crate) durability: Durability,
+    /// Most bytes of pictures in memory only, with `spill`: the most that a power cut takes.
+    #[schemars(extend("minSize" = "256 KiB", "maxSize" = "256 MiB"))]
+    pub(crate) spill_bytes: Bytes,
+    /// A picture that is not stored after so long is written, with `spill`.
+    #[schemars(extend("minDuration" = "1s", "maxDuration" = "5m"))]
+    pub(crate) spill_after: Time,
+}
+
+/// When a picture is written.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// At once.
+    Always,
+    /// When it is not stored in time.
+    Spill,
 }
 
 impl Default for Spool {
@@ -212,6 +231,9 @@ impl Default for Spool {
             keep_free: None,
             max_age: None,
             camera_max_bytes: BTreeMap::new(),
+            durability: Durability::Always,
+            spill_bytes: Bytes(8 << 20),
+            spill_after: Time::secs(10),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::duty::{Hours, PrivacySettings};
 use crate::identity::{self, Identity};
 use crate::place::{Location, Place};
 use crate::spool::retention::Limits;
+use crate::spool::{Durability, Spill};
 use crate::{capture, spool, upload};
 
 /// Most times that a part is left out because another one was.
@@ -243,7 +244,7 @@ impl Check<'_> {
             privacy,
             labels: device.labels,
             cameras,
-            spool: spool::Settings { path: spool, limits },
+            spool: spool::Settings { path: spool, limits, durability: durability(&tables.spool) },
             upload: upload::Settings { reliable_notices, ..upload? },
             in_hand,
             trust: tables.clock.trust.into(),
@@ -422,6 +423,16 @@ struct Shared {
     meta: BTreeMap<String, String>,
     /// Most bytes of a camera's pictures from before an event.
     ring: u64,
+}
+
+/// When pictures are written; what belongs to the other way is set aside.
+fn durability(spool: &raw::Spool) -> Durability {
+    match spool.durability {
+        raw::Durability::Always => Durability::Always,
+        raw::Durability::Spill => {
+            Durability::Spill(Spill { max_bytes: spool.spill_bytes.0, after: spool.spill_after.0 })
+        }
+    }
 }
 
 /// Metadata that every picture carries, by the names of the object contract.

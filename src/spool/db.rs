@@ -17,6 +17,7 @@ mod follow;
 mod outbox;
 mod rebuild;
 mod rows;
+mod unwritten;
 mod words;
 
 use std::ops::Range;
@@ -34,6 +35,7 @@ pub(super) use self::words::{
 pub use self::words::{LostOf, Moment};
 use super::Loss;
 use super::retention::{Shelf, Source, Stock};
+use super::unwritten::Batch;
 use crate::clock::{BootId, BootTime, WallTime};
 use crate::contract::Class;
 
@@ -96,6 +98,8 @@ type Result<T> = std::result::Result<T, DbError>;
 #[derive(Debug)]
 pub(super) struct Db {
     conn: Connection,
+    /// What the next transaction that changes something takes along.
+    carried: Option<Batch>,
 }
 
 impl Db {
@@ -143,7 +147,7 @@ impl Db {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         migrate(&tx)?;
         tx.commit()?;
-        let db = Self { conn };
+        let db = Self { conn, carried: None };
         db.ledger()?;
         Ok(db)
     }
@@ -410,8 +414,20 @@ impl Db {
             Sync::Full => "PRAGMA synchronous = FULL",
         })?;
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = unwritten::changes(&tx)?;
         let done = f(&tx)?;
+        // One that only reads is to write nothing.
+        let taken = match &self.carried {
+            Some(batch) if unwritten::changes(&tx)? > before => {
+                unwritten::enter(&tx, batch)?;
+                true
+            }
+            _ => false,
+        };
         tx.commit()?;
+        if taken {
+            self.carried = None;
+        }
         Ok(done)
     }
 

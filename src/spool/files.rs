@@ -3,6 +3,7 @@
 //! ```text
 //! lock                              held by the one agent; its content is the holder's pid
 //! reserve                           room for the index on a disk that is full
+//! numbers                           below which number any may have been used; where pictures are held in memory
 //! private                           there while somebody wants no camera to be open
 //! spool.json                        format, uuid, ledger generation, lowest sequence number to go on with
 //! images/{seq>>10:08x}/{seq:016x}   object bytes and trailer; never renamed, quarantined ones stay
@@ -148,6 +149,10 @@ impl Layout {
 
     pub(super) fn images(&self) -> PathBuf {
         self.root.join("images")
+    }
+
+    pub(super) fn numbers(&self) -> PathBuf {
+        self.root.join("numbers")
     }
 
     pub(super) fn boots(&self) -> PathBuf {

@@ -9,7 +9,8 @@
 //! Runs on the spool's thread alone. A picture whose file cannot be made durable is refused and the
 //! next one is tried; a failing index is closed and opened again through recovery, with growing pauses.
 //! Meanwhile pictures are still written and acknowledged (the next recovery adopts them), nothing is
-//! lent out, and outcomes wait in memory, bounded by what was in flight.
+//! lent out, and outcomes wait in memory, bounded by what was in flight. With [`Durability::Spill`] a
+//! picture may be held in memory instead, and be stored without ever having been written: see `held`.
 
 mod age;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod browse;
 mod events;
 mod follow;
 mod group;
+mod held;
 mod index;
 mod rebuild;
 mod room;
@@ -30,16 +32,20 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use self::follow::Followed;
+use self::group::Prepared;
 pub(super) use self::group::group_len;
 use self::index::REOPEN;
 use self::room::Cursors;
 use super::boots::Boots;
 use super::db::{ClassTotals, Db, End, Item, PAGE};
 use super::files::{DIR_SHIFT, SEQ_END};
+use super::held::{Durability, Held};
 use super::loans::{Loans, Warm};
+use super::numbers::Numbers;
 use super::recover::{self, Context, Rebuild};
 use super::reserve::Reserve;
 use super::retention::Limits;
+use super::unwritten::Unwritten;
 use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Receipt, Snapshot, claim};
 
 /// Most pictures that are let go of in one transaction.
@@ -68,6 +74,11 @@ pub(super) struct Images {
     current_dir: u64,
     loans: Loans,
     warm: Warm,
+    held: Held<Prepared>,
+    /// The lowest number of those that are being written.
+    writing: Option<u64>,
+    numbers: Numbers,
+    unwritten: Unwritten,
     /// Done rows whose files are gone.
     forget: Vec<u64>,
     /// Outcomes that could not be committed yet; their loans stay open.
@@ -97,6 +108,7 @@ impl Images {
     pub(super) fn open(
         cx: Context,
         limits: Limits,
+        durability: Durability,
     ) -> Result<(Self, Opened), recover::RecoverError> {
         let mut reserve = Reserve::new(cx.layout.reserve());
         let found = match recover::recover(&cx, None) {
@@ -106,12 +118,15 @@ impl Images {
             }
             done => done?,
         };
-        let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), cx.now.at, found.high + 1)
-            .map_err(|source| recover::RecoverError::Io { path: cx.layout.boots(), source })?;
+        let io = |path| |source| recover::RecoverError::Io { path, source };
+        let (numbers, high) =
+            Numbers::open(cx.layout.numbers(), found.high).map_err(io(cx.layout.numbers()))?;
+        let boots = Boots::open(cx.layout.boots(), cx.now.boot.clone(), cx.now.at, high + 1)
+            .map_err(io(cx.layout.boots()))?;
         let ledger = found.db.ledger()?;
         let mut opened = Opened {
             private: cx.layout.is_private(),
-            next_seq: found.high + 1,
+            next_seq: high + 1,
             adopted: found.adopted,
             torn: found.torn,
             finished: found.finished,
@@ -133,10 +148,14 @@ impl Images {
             rebuild: None,
             rebuild_at: now,
             boots,
-            high: 0,
+            high,
             current_dir: 0,
             loans: Loans::default(),
             warm: Warm::default(),
+            held: Held::new(durability),
+            writing: None,
+            numbers,
+            unwritten: Unwritten::default(),
             forget: Vec::new(),
             unsettled: Vec::new(),
             used: 0,
@@ -166,8 +185,9 @@ impl Images {
 
     /// When there is something to do without being asked.
     pub(super) fn next_due(&self) -> Option<Instant> {
+        let stuck = self.is_stuck().then_some(self.reopen_at);
         let rebuild = self.rebuild.as_ref().map(|_| self.rebuild_at);
-        [self.loans.next_due(), self.is_stuck().then_some(self.reopen_at), self.expire_at, rebuild]
+        [self.loans.next_due(), stuck, self.expire_at, self.held.next_due(), rebuild]
             .into_iter()
             .flatten()
             .min()
@@ -181,6 +201,7 @@ impl Images {
             self.settle(Vec::new());
             self.do_held();
         }
+        self.write_due(now);
         self.expire(now);
         self.rebuild_on(now);
     }
@@ -192,7 +213,16 @@ impl Images {
 
     /// Lends out the newest or oldest picture that may be claimed.
     pub(super) fn claim(&mut self, order: Order) -> Option<claim::Parts> {
-        if !self.unsettled.is_empty() || self.followed.paused {
+        // What is held has higher numbers than nearly all that is written.
+        match order {
+            _ if self.followed.paused => None,
+            Order::Newest => self.claim_held(order).or_else(|| self.claim_written(order)),
+            Order::Oldest => self.claim_written(order).or_else(|| self.claim_held(order)),
+        }
+    }
+
+    fn claim_written(&mut self, order: Order) -> Option<claim::Parts> {
+        if !self.unsettled.is_empty() {
             return None;
         }
         let item = self.next_free(order)?;
@@ -208,13 +238,18 @@ impl Images {
     /// A claim was dropped without an outcome.
     pub(super) fn give_back(&mut self, seq: u64, ticket: u64) {
         let settled = !self.unsettled.iter().any(|(s, _)| *s == seq);
-        self.news |= settled && self.loans.give_back(seq, ticket);
+        if settled && self.loans.give_back(seq, ticket) {
+            self.news = true;
+            self.write_returned(seq);
+        }
     }
 
     /// Takes outcomes: ends first, in one durable transaction; then attempts and rests.
     pub(super) fn finish(&mut self, outcomes: Vec<Told>) {
         let (mut ends, mut refused) = (Vec::new(), Vec::new());
-        for Told { seq, outcome, retry_after, receipt } in outcomes {
+        for told in outcomes {
+            let Some(told) = self.finish_held(told) else { continue };
+            let Told { seq, outcome, retry_after, receipt } = told;
             if !self.loans.is_lent(seq) && outcome != Outcome::Stored {
                 debug!(seq, ?outcome, "An outcome came for a picture that is not lent out.");
                 continue;
@@ -249,6 +284,7 @@ impl Images {
                 self.forgot();
             }
         }
+        self.do_messages();
     }
 
     /// The clock is trusted: this boot's pictures have their time.
@@ -285,8 +321,8 @@ impl Images {
         let (bytes, space) = (used(&totals), self.space());
         let sum = |f: fn(&ClassTotals) -> u64| totals.iter().map(f).sum::<u64>();
         Some(Snapshot {
-            kept: sum(|t| t.kept),
-            stored: sum(|t| t.stored),
+            kept: sum(|t| t.kept) + self.unwritten.pictures(),
+            stored: sum(|t| t.stored) + self.unwritten.pictures(),
             queued: sum(|t| t.queued),
             quarantined: sum(|t| t.quarantined),
             lost,
@@ -297,6 +333,7 @@ impl Images {
             in_flight,
             resting,
             bytes,
+            at_risk: self.held.at_risk(),
             max_bytes: self.limits.max_bytes,
             room: self.limits.room(bytes, &space).bytes,
             adopted: self.adopted,
@@ -312,6 +349,7 @@ impl Images {
 
     /// Leaves everything so that the next start has nothing to do.
     pub(super) fn close(mut self) {
+        self.close_held();
         if !self.unsettled.is_empty() {
             self.settle(Vec::new());
         }

@@ -15,6 +15,8 @@ use crate::contract::{Class, Facts};
 const MAX_RESTING: usize = 1024;
 /// Most bytes of warm bodies and their facts.
 const WARM_BYTES: usize = 4 << 20;
+/// Camera of a loan whose picture has no row.
+pub(super) const NO_ROW: i64 = -1;
 /// What a picture's facts are counted as.
 const FACTS_BYTES: usize = 1024;
 
@@ -40,6 +42,13 @@ impl Loans {
         self.tickets += 1;
         self.lent.insert(seq, Loan { ticket: self.tickets, camera, class, bytes });
         self.tickets
+    }
+
+    /// A picture that was lent before it had a row has one now, of this camera.
+    pub(super) fn place(&mut self, seq: u64, camera: i64) {
+        if let Some(loan) = self.lent.get_mut(&seq) {
+            loan.camera = camera;
+        }
     }
 
     pub(super) fn is_lent(&self, seq: u64) -> bool {

@@ -60,7 +60,11 @@ impl Worker {
             self.images.write(work.shots);
             self.images.end_events(work.ends);
             let out = work.shots_out;
-            for (_, reply) in flushes.extract_if(.., |(target, _)| *target <= out) {
+            let flushed: Vec<_> = flushes.extract_if(.., |(target, _)| *target <= out).collect();
+            if !flushed.is_empty() {
+                self.images.write_held();
+            }
+            for (_, reply) in flushed {
                 reply.send(()).ok(); // whoever asked may have gone
             }
             if self.images.take_news() {

@@ -13,7 +13,8 @@ use vedette::contract::command::Told;
 use vedette::contract::{Class, Facts};
 use vedette::spool::retention::Limits;
 use vedette::spool::{
-    Acceptance, Address, Claim, Conclusion, NewCommand, Opened, Order, Outcome, Settings, Spool,
+    Acceptance, Address, Claim, Conclusion, Durability, NewCommand, Opened, Order, Outcome,
+    Settings, Spool,
 };
 use vedette::still::Shot;
 
@@ -83,7 +84,11 @@ impl Workload {
 
 /// The only place that makes a spool's settings here.
 pub(crate) fn settings(path: &Path, max_bytes: u64) -> Settings {
-    Settings { path: path.to_owned(), limits: Limits::bytes(max_bytes) }
+    Settings {
+        path: path.to_owned(),
+        limits: Limits::bytes(max_bytes),
+        durability: Durability::Always,
+    }
 }
 
 /// The bytes of a picture follow from its number.

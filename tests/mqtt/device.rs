@@ -93,6 +93,7 @@ impl Disk {
         let settings = spool::Settings {
             path: dir.path().join("spool"),
             limits: spool::retention::Limits::bytes(1 << 30),
+            durability: spool::Durability::Always,
         };
         let now = Moment {
             boot: keeper.boot_id(),

@@ -11,7 +11,9 @@ use vedette::clock::{BootId, BootTime, WallTime};
 use vedette::contract::{Class, Facts, Trigger};
 use vedette::frame::Stamp;
 use vedette::spool::retention::Limits;
-use vedette::spool::{Moment, OpenError, Opened, Settings, Snapshot, Spool, trailer};
+use vedette::spool::{
+    Durability, Moment, OpenError, Opened, Settings, Snapshot, Spill, Spool, trailer,
+};
 use vedette::still::Shot;
 
 pub(crate) const BOOT: &str = "11111111-0000-4000-8000-000000000000";
@@ -62,6 +64,7 @@ pub(crate) fn moment(boot: &str) -> Moment {
 pub(crate) struct Closed {
     dir: Place,
     limits: Limits,
+    durability: Durability,
 }
 
 /// The directory, which goes with its owner or belongs to somebody else.
@@ -79,12 +82,23 @@ pub(crate) struct Fixture {
 
 impl Closed {
     pub(crate) fn new() -> Self {
-        Self { dir: Place::Own(TempDir::new().unwrap()), limits: Limits::bytes(1 << 30) }
+        let dir = Place::Own(TempDir::new().unwrap());
+        Self { dir, limits: Limits::bytes(1 << 30), durability: Durability::Always }
     }
 
     /// In a directory of the caller's.
     pub(crate) fn at(path: &Path, limits: Limits) -> Self {
-        Self { dir: Place::Lent(path.to_owned()), limits }
+        Self { dir: Place::Lent(path.to_owned()), limits, ..Self::new() }
+    }
+
+    /// Pictures are held in memory.
+    pub(crate) fn spilling(self, spill: Spill) -> Self {
+        Self { durability: Durability::Spill(spill), ..self }
+    }
+
+    fn settings(&self) -> Settings {
+        let (limits, durability) = (self.limits.clone(), self.durability);
+        Settings { path: self.path().to_owned(), limits, durability }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -103,8 +117,7 @@ impl Closed {
     }
 
     pub(crate) fn open_at(self, now: Moment) -> (Fixture, Opened) {
-        let settings = Settings { path: self.path().to_owned(), limits: self.limits.clone() };
-        let (spool, opened) = Spool::open(&settings, now).unwrap();
+        let (spool, opened) = Spool::open(&self.settings(), now).unwrap();
         (Fixture { closed: self, spool, next_seq: opened.next_seq }, opened)
     }
 }
@@ -148,9 +161,7 @@ impl Fixture {
     }
 
     fn open_with(&self, now: Moment) -> Result<(Spool, Opened), OpenError> {
-        let settings =
-            Settings { path: self.path().to_owned(), limits: self.closed.limits.clone() };
-        Spool::open(&settings, now)
+        Spool::open(&self.closed.settings(), now)
     }
 
     /// Goes on with what a SIGKILL now would leave.
@@ -165,7 +176,8 @@ impl Fixture {
     pub(crate) fn copy(&self) -> Closed {
         let dir = TempDir::new().unwrap();
         copy_tree(self.path(), dir.path());
-        Closed { dir: Place::Own(dir), limits: self.closed.limits.clone() }
+        let (limits, durability) = (self.closed.limits.clone(), self.closed.durability);
+        Closed { dir: Place::Own(dir), limits, durability }
     }
 
     /// Hands over the next picture; its own account tells what became of it.

@@ -87,6 +87,11 @@ impl Seaweed {
         store
     }
 
+    /// Stops the server in its tracks, or lets it go on.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.process.signal(signal);
+    }
+
     /// URL of the S3 face, without the bucket.
     pub(crate) fn endpoint(&self) -> &Url {
         &self.endpoint

@@ -13,11 +13,7 @@ impl Filler<'_> {
     /// Inserts one picture and counts it kept.
     pub(super) fn put(&mut self, item: &NewItem) -> Result<()> {
         let tx = self.tx;
-        let camera = id_of(
-            tx.prepare_cached("SELECT id FROM cameras WHERE name = ?")?,
-            tx.prepare_cached("INSERT INTO cameras (name) VALUES (?) RETURNING id")?,
-            &item.camera,
-        )?;
+        let camera = camera_id(tx, &item.camera)?;
         let boot = id_of(
             tx.prepare_cached("SELECT id FROM boots WHERE boot = ?")?,
             tx.prepare_cached("INSERT INTO boots (boot, items) VALUES (?, 0) RETURNING id")?,
@@ -55,6 +51,15 @@ impl Filler<'_> {
             .execute([signed(item.seq)])?;
         follow::begin(tx, item)
     }
+}
+
+/// A camera's number; made where it has none.
+pub(super) fn camera_id(tx: &Transaction<'_>, name: &str) -> Result<i64> {
+    id_of(
+        tx.prepare_cached("SELECT id FROM cameras WHERE name = ?")?,
+        tx.prepare_cached("INSERT INTO cameras (name) VALUES (?) RETURNING id")?,
+        name,
+    )
 }
 
 fn id_of(mut find: CachedStatement<'_>, mut add: CachedStatement<'_>, name: &str) -> Result<i64> {

@@ -36,6 +36,7 @@ impl Images {
             return;
         }
         self.expire_at = now.checked_add(period(max_age));
+        self.expire_held(now.checked_sub(max_age));
         let Some(cutoff) = self.oldest_allowed(max_age) else { return };
         let Some(seqs) = self.below(cutoff) else { return };
         if seqs.is_empty() {

@@ -17,13 +17,14 @@ use crate::spool::recover;
 use crate::spool::trailer::TrailerError;
 
 impl Images {
-    /// `None` while the index is down.
+    /// `None` while the index is down. What is held in memory is written first, so that every picture has a row.
     pub(in crate::spool) fn ask(&mut self, ask: &Ask) -> Option<Told> {
         if self.rebuild.is_some()
             && let Some(told) = not_yet(ask)
         {
             return (!self.is_rebuild_stuck()).then_some(told);
         }
+        self.write_held();
         match ask {
             Ask::List { filter, above } => {
                 let page = self.entries(filter, *above)?;

@@ -32,6 +32,8 @@ pub(super) struct Followed {
     unsure: VecDeque<String>,
     /// Conclusions that could not be committed yet.
     conclusions: Vec<(String, Conclusion)>,
+    /// Messages of pictures that were stored and never written, until they are in the outbox.
+    messages: Vec<Message>,
     /// Events' ends that could not be committed yet.
     pub(super) ends: Vec<EventEnd>,
     /// Cameras and events of which a picture was kept that says it is the last.
@@ -41,7 +43,7 @@ pub(super) struct Followed {
 impl Followed {
     /// Does anything wait for the index?
     pub(super) fn holds(&self) -> bool {
-        !self.conclusions.is_empty() || !self.ends.is_empty()
+        !self.conclusions.is_empty() || !self.ends.is_empty() || !self.messages.is_empty()
     }
 }
 
@@ -78,6 +80,9 @@ impl Images {
             self.news |= self.followed.paused && !paused;
             self.followed.paused = paused;
             self.followed.mail = true;
+            if paused {
+                self.write_held();
+            }
         }
         Some(acceptance)
     }
@@ -123,6 +128,23 @@ impl Images {
     pub(super) fn do_held(&mut self) {
         self.do_conclusions();
         self.do_event_ends();
+        self.do_messages();
+    }
+
+    /// A message that goes into the outbox as soon as it can.
+    pub(super) fn hold_message(&mut self, message: Message) {
+        if self.followed.messages.len() < MAX_HELD {
+            self.followed.messages.push(message);
+        } else {
+            error!("Too much waits for the index; a stored picture is not told of.");
+        }
+    }
+
+    pub(super) fn do_messages(&mut self) {
+        let held = std::mem::take(&mut self.followed.messages);
+        if !self.post(&held) {
+            self.followed.messages = held;
+        }
     }
 
     /// Concludes what the run before left open; how many commands that were. Where the index cannot do

@@ -2,10 +2,12 @@
 //!
 //! Group commit without a timer: an idle disk flushes at once, and what arrives during a flush joins
 //! the next group. A picture whose file fails is refused alone; where the directory fails, its group is.
+//! Pictures that were held in memory are written the same way, and stay there where that fails.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::time::Instant;
 
 use tracing::{error, warn};
 
@@ -44,40 +46,52 @@ pub(in crate::spool) fn group_len(
 }
 
 /// A picture with its trailer.
-struct Prepared {
-    shot: Shot,
-    trailer: Vec<u8>,
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) shot: Shot,
+    pub(super) trailer: Vec<u8>,
+    /// Since when it was held in memory; `None` for one that was just handed over.
+    pub(super) held: Option<Instant>,
 }
 
 impl Prepared {
-    fn bytes(&self) -> u64 {
+    /// Of its file.
+    pub(super) fn bytes(&self) -> u64 {
         (self.shot.bytes.len() + self.trailer.len()) as u64
+    }
+
+    pub(super) fn seq_and_len(&self) -> (u64, u64) {
+        (self.shot.facts.seq, self.shot.bytes.len() as u64)
     }
 }
 
 impl Images {
-    /// Writes one group and answers each of its pictures.
+    /// Takes pictures, in order: writes them, and answers each, or holds them.
     pub(in crate::spool) fn write(&mut self, shots: Vec<Shot>) {
-        let Some(dir) = shots.first().map(|shot| shot.facts.seq >> DIR_SHIFT) else { return };
-        let mut group: Vec<Prepared> =
-            shots.into_iter().filter_map(|shot| self.prepare(shot)).collect();
+        let new = shots.into_iter().filter_map(|shot| self.prepare(shot)).collect();
+        self.take(new);
+    }
+
+    /// Writes one group and answers each of its pictures.
+    pub(super) fn write_group(&mut self, mut group: Vec<Prepared>) {
+        let Some(dir) = group.first().map(|p| p.shot.facts.seq >> DIR_SHIFT) else { return };
         let worth = least(&group).map(|i| group[i].shot.facts.class);
         if worth.is_some_and(|worth| !self.regrow_reserve(worth)) {
             warn!(pictures = group.len(), "The disk is full; pictures are refused.");
-            return group.into_iter().for_each(|p| p.shot.token.refused(Refusal::DiskFull));
+            return self.none_written(group, Refusal::DiskFull);
         }
         while !group.is_empty() && !self.make_room(&coming(&group)) {
             let Some(least) = least(&group) else { break };
             let least = group.remove(least);
-            warn!(seq = least.shot.facts.seq, "No room for a picture; it is refused.");
-            least.shot.token.refused(Refusal::DiskFull);
+            warn!(seq = least.shot.facts.seq, "No room for a picture.");
+            self.not_written(least, Refusal::DiskFull);
         }
         if group.is_empty() {
             return;
         }
         if let Err(error) = self.cx.layout.make_image_dir(dir) {
             error!(%error, dir, "An image directory cannot be made; its pictures are refused.");
-            return refuse(group, &error);
+            return self.none_written(group, refusal_of(&error));
         }
         self.current_dir = self.current_dir.max(dir);
         let written = self.write_files(group);
@@ -86,7 +100,7 @@ impl Images {
             for p in &written {
                 self.remove_file(p.shot.facts.seq);
             }
-            refuse(written, &error);
+            self.none_written(written, refusal_of(&error));
             self.drop_index();
             self.reopen();
             return;
@@ -112,7 +126,7 @@ impl Images {
             return None;
         }
         match trailer::encode(&shot.facts) {
-            Ok(trailer) => Some(Prepared { shot, trailer }),
+            Ok(trailer) => Some(Prepared { shot, trailer, held: None }),
             Err(error) => {
                 error!(%error, seq, "A picture's facts cannot be written; it is refused.");
                 shot.token.refused(Refusal::Broken);
@@ -130,8 +144,8 @@ impl Images {
             match file.and_then(|file| self.sync_or_rewrite(&file, &p)) {
                 Ok(()) => written.push(p),
                 Err(error) => {
-                    error!(%error, seq = p.shot.facts.seq, "An image cannot be written; it is refused.");
-                    p.shot.token.refused(refusal_of(&error));
+                    error!(%error, seq = p.shot.facts.seq, "An image cannot be written.");
+                    self.not_written(p, refusal_of(&error));
                 }
             }
         }
@@ -177,25 +191,30 @@ impl Images {
             return;
         }
         let mut rows = Vec::with_capacity(written.len());
+        let mut out_of_memory = Vec::new();
         for p in written {
             let bytes = p.bytes();
             let Shot { bytes: body, facts, token } = p.shot;
             token.kept();
             rows.push(self.row(&facts, bytes));
-            self.note_final(&facts);
+            self.held.wrote(facts.seq);
+            match p.held {
+                None => self.note_final(&facts),
+                Some(_) => out_of_memory.push((facts.seq, facts.camera.clone())),
+            }
             self.used += bytes;
             self.warm.keep(facts, body);
         }
         let forget = std::mem::take(&mut self.forget);
-        let Some(mut inserted) = self.index.as_mut().map(|db| db.insert(&rows, &forget)) else {
+        let Some(mut inserted) = self.on_index(|db| db.insert(&rows, &forget)) else {
             self.reopen();
             return;
         };
         if let Err(error @ DbError::Full(_)) = &inserted
             && self.give_reserve(error)
-            && let Some(db) = &mut self.index
+            && let Some(again) = self.on_index(|db| db.insert(&rows, &forget))
         {
-            inserted = db.insert(&rows, &forget);
+            inserted = again;
         }
         self.forget = forget;
         match inserted {
@@ -204,12 +223,19 @@ impl Images {
                 self.add_waiting(waits);
                 self.news |= waits < rows.len() as u64;
                 self.forgot();
+                self.place_loans(&out_of_memory);
             }
             Err(error) => {
                 // Recovery adopts what was just written.
                 self.index_failed(&error);
                 self.reopen();
             }
+        }
+    }
+
+    fn none_written(&mut self, group: Vec<Prepared>, why: Refusal) {
+        for p in group {
+            self.not_written(p, why);
         }
     }
 
@@ -239,12 +265,6 @@ fn coming(group: &[Prepared]) -> Coming<'_> {
 /// The last of those that are worth least.
 fn least(group: &[Prepared]) -> Option<usize> {
     (0..group.len()).rev().min_by_key(|i| group[*i].shot.facts.class as usize)
-}
-
-fn refuse(group: Vec<Prepared>, why: &io::Error) {
-    for p in group {
-        p.shot.token.refused(refusal_of(why));
-    }
 }
 
 fn refusal_of(e: &io::Error) -> Refusal {

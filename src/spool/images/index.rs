@@ -19,7 +19,7 @@ impl Images {
             if self.index.is_none() {
                 self.reopen();
             }
-            match f(self.index.as_mut()?) {
+            match self.on_index(&f)? {
                 Ok(value) => {
                     self.reopen_pause = REOPEN.0;
                     return Some(value);
@@ -73,10 +73,11 @@ impl Images {
         }
         self.reopen_at = now + self.reopen_pause;
         self.reopen_pause = (self.reopen_pause * 2).min(REOPEN.1);
-        let mut found = recover::recover(&self.cx, Some(self.high));
+        let high = self.high_on_disk();
+        let mut found = recover::recover(&self.cx, Some(high));
         if found.as_ref().is_err_and(recover::RecoverError::is_full) && self.reserve.release() {
             warn!("The disk is full; the index is opened with the spool's reserve.");
-            found = recover::recover(&self.cx, Some(self.high));
+            found = recover::recover(&self.cx, Some(high));
         }
         if let Err(error) = found.and_then(|found| Ok(self.take_over(found)?)) {
             error!(%error, "The index cannot be opened; pictures are kept without it meanwhile.");
@@ -88,6 +89,7 @@ impl Images {
         let boot: BootId = self.cx.now.boot.clone();
         db.release(&boot, self.waits_from())?;
         let (totals, waiting) = (db.totals()?, db.waiting()?);
+        self.unwritten.opened(db.last_entered()?);
         // Pictures that are not found yet may need a record.
         if rebuild.is_none()
             && let Err(error) = self.boots.forget_all_but(&boots)
@@ -124,7 +126,7 @@ mod tests {
             now: Moment { boot, at: BootTime(1), wall: None },
             beat: Beat::new("spool", Duration::from_secs(120)),
         };
-        let (mut images, _) = Images::open(cx, Limits::bytes(1 << 20)).unwrap();
+        let (mut images, _) = Images::open(cx, Limits::bytes(1 << 20), Durability::Always).unwrap();
         // Pictures waited, the boot record gave them up, and the index failed before it heard of it.
         images.add_waiting(3);
         images.drop_index();
