@@ -187,8 +187,8 @@ async fn a_claim_that_is_dropped_writes_the_picture() {
 
 #[tokio::test]
 async fn with_the_store_away_everything_is_on_disk_within_the_bound_and_survives_a_kill() {
-    let soon = Spill { max_bytes: 1 << 20, after: Duration::from_millis(200) };
-    let mut fx = holding(Closed::new(), soon).await;
+    let brief = Spill { max_bytes: 1 << 20, after: Duration::from_millis(200) };
+    let mut fx = holding(Closed::new(), brief).await;
     let account = Account::new(u64::MAX / 2);
     for seq in 2..=6 {
         let bytes = body(seq, LEN);
