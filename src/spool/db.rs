@@ -13,6 +13,7 @@ mod commands;
 mod events;
 mod follow;
 mod outbox;
+mod purges;
 mod rows;
 mod words;
 
@@ -20,6 +21,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
+pub(super) use self::purges::{Going, Page, Purge};
 use self::rows::{Filler, drop_rows, settle_one};
 pub(super) use self::words::{
     BootSpan, ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
@@ -32,8 +34,12 @@ use crate::contract::Class;
 
 /// Version of the schema, in `PRAGMA user_version`; each migration makes the next one of it.
 /// What a version's file says is frozen.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// Rows handed out at a time.
 pub(super) const PAGE: usize = 64;
 

@@ -34,7 +34,7 @@ impl Images {
         }
     }
 
-    fn entries(&mut self, filter: &Filter, above: u64) -> Option<Vec<Entry>> {
+    pub(super) fn entries(&mut self, filter: &Filter, above: u64) -> Option<Vec<Entry>> {
         let mut page = self.with_db(|db| db.entries(filter, above))?;
         page.iter_mut().for_each(|entry| self.mark(entry));
         Some(page)

@@ -71,9 +71,14 @@ impl Images {
             _ => {}
         }
         let acceptance = acceptance?;
+        if let (Acceptance::New, Some(RowEffect::Purge(wanted))) = (&acceptance, &command.effect) {
+            info!(id = command.id, ?wanted, "Pictures are purged by command.");
+            self.begin_purge();
+        }
         if let (Acceptance::New, Some(RowEffect::PauseUploads(paused))) =
-            (&acceptance, command.effect)
+            (&acceptance, &command.effect)
         {
+            let paused = *paused;
             info!(id = command.id, paused, "Uploads are paused or resumed by command.");
             self.news |= self.followed.paused && !paused;
             self.followed.paused = paused;
@@ -148,6 +153,7 @@ impl Images {
 
     /// Takes over what an index says that was just opened.
     pub(super) fn take_over_followed(&mut self, rebuilt: bool) -> Result<(), DbError> {
+        self.begin_purge();
         let Some(db) = &mut self.index else { return Ok(()) };
         // Messages that were put by a commit which seemed to fail.
         self.followed.mail = true;
