@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo chain test check doc bench accuracy backlog idle soak rtsp deb deb-check deb-repro device minimal-debian \
-  arm packages tarballs device-arm64 fuzz jpeg counts crash crash-bugs
+  arm packages tarballs device-arm64 fuzz jpeg counts crash crash-bugs machine
 
 help: ## what can be made
 	@echo 'Vedette, the sensor agent on a smart camera'
@@ -66,6 +66,11 @@ jpeg: ## hundreds of JPEGs of many encoders, made and read: the table of docs/jp
 crash: ## thousands of power cuts and kills of the spool, as root: docs/reliability.md; CRASH="--states 500 --seed 7"
 	@tools/setup test
 	@cargo test --locked --test crash -- $(or $(CRASH),--states 2400 --all-kills)
+
+machine: ## thousands of random sequences against the spool's model, with power cuts; MACHINE="20000 7": so many, this seed
+	@tools/setup test
+	@set -- $(or $(MACHINE),4000); env MACHINE_CASES=$$1 $${2:+MACHINE_SEED=$$2} \
+	  cargo test --locked --test machine -- --nocapture
 
 crash-bugs: ## bugs planted in a copy of the spool: each must be caught; as root
 	@tools/setup test

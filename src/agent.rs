@@ -186,10 +186,11 @@ impl Agent {
         let moment = Moment { boot: boot.clone(), at: now, wall: timekeeper.wall_at(now) };
         let settings = config.spool.clone();
         // A slow disk takes a while; signals are to be heard meanwhile.
-        let (spool, opened) = tokio::task::spawn_blocking(move || Spool::open(&settings, moment))
-            .await
-            .context("opening the spool")?
-            .with_context(|| format!("spool {}", config.spool.path.display()))?;
+        let (spool, opened) =
+            tokio::task::spawn_blocking(move || Spool::open_or_wait(&settings, moment))
+                .await
+                .context("opening the spool")?
+                .with_context(|| format!("spool {}", config.spool.path.display()))?;
         watchdog.core(spool.beat());
         info!(
             next_seq = opened.next_seq,

@@ -8,6 +8,7 @@ pub mod command;
 pub mod key;
 pub mod manifest;
 pub mod metadata;
+pub mod purge;
 pub mod stored;
 
 use std::collections::BTreeMap;

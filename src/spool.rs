@@ -19,7 +19,8 @@
 //! is opened again through recovery while pictures are still kept.
 //!
 //! Reading order: [`trailer`] is the file format, `files` the directory, `boots` the boot records, `db`
-//! the index, `held` what is in memory only, `images` the two orders of writing and removing, `recover` the start, `thread` the turns.
+//! the index, `held` what is in memory only, `images` the two orders of writing and removing, `recover` the start,
+//! `thread` the turns, `waiting` what it does before there is room to begin.
 
 mod boots;
 pub mod browse;
@@ -39,17 +40,19 @@ pub mod retention;
 mod thread;
 pub mod trailer;
 mod unwritten;
+mod waiting;
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
+use tracing::error;
 
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::{LostOf, Moment};
-use self::files::Layout;
 pub use self::files::load_image;
 pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
@@ -58,9 +61,10 @@ pub use self::follow::{
 pub use self::held::{AtRisk, Durability, Spill};
 use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
-use self::recover::{Context, RecoverError};
+use self::recover::RecoverError;
 use self::retention::Limits;
 use self::thread::{DEADLINE, Worker};
+use self::waiting::Waiting;
 use crate::clock::WallTime;
 use crate::health::Beat;
 use crate::still::Shot;
@@ -216,6 +220,11 @@ pub enum SpoolError {
     /// The index is being opened again: try again later.
     #[error("the spool's index cannot be read now")]
     Index,
+    /// The disk is so full that the spool is not open yet: it opens when there is room.
+    #[error(
+        "the disk is full and the spool cannot be opened: no picture is kept until there is room"
+    )]
+    NoRoom,
 }
 
 /// What is queued of one class.
@@ -316,7 +325,15 @@ struct Inner {
     changed: watch::Receiver<u64>,
     mail: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
+    /// The disk is so full that the spool is not open yet.
+    no_room: watch::Receiver<bool>,
     beat: Beat,
+}
+
+/// How the thread begins.
+enum Begin {
+    Open(Box<Images>, File),
+    Wait(Moment),
 }
 
 impl Drop for Inner {
@@ -333,39 +350,66 @@ impl Spool {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Settings, now: Moment) -> Result<(Self, Opened), OpenError> {
-        let io = |source| OpenError::Io { path: settings.path.clone(), source };
-        let layout = Layout::create(&settings.path).map_err(io)?;
-        let lock = layout
-            .lock()
-            .map_err(io)?
-            .map_err(|pid| OpenError::Locked { path: settings.path.clone(), pid })?;
         let beat = Beat::new("spool", DEADLINE);
-        let cx = Context { layout, now, beat: beat.clone() };
-        let (images, opened) = Images::open(cx, settings.limits.clone(), settings.durability)?;
+        let (images, opened, lock) = waiting::open(settings, &now, &beat)?;
+        Ok((Self::begin(settings, beat, Begin::Open(Box::new(images), lock))?, opened))
+    }
+
+    /// As [`Spool::open`], but on a disk that is too full for the spool to be opened it comes all the same: it refuses
+    /// every picture as `disk_full`, answers [`SpoolError::NoRoom`], and opens when there is room.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_or_wait(settings: &Settings, now: Moment) -> Result<(Self, Opened), OpenError> {
+        let beat = Beat::new("spool", DEADLINE);
+        match waiting::open(settings, &now, &beat) {
+            Ok((images, opened, lock)) => {
+                Ok((Self::begin(settings, beat, Begin::Open(Box::new(images), lock))?, opened))
+            }
+            Err(error) if waiting::is_for_want_of_room(&error, settings) => {
+                error!(%error, "The disk is full: no picture is kept until there is room.");
+                let opened = waiting::unopened(settings);
+                Ok((Self::begin(settings, beat, Begin::Wait(now))?, opened))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin(settings: &Settings, beat: Beat, how: Begin) -> Result<Self, OpenError> {
         beat.idle();
         let mailbox = Arc::new(Mailbox::default());
         let (changed_tx, changed) = watch::channel(0);
         let (mail_tx, mail) = watch::channel(0);
         let (stopped_tx, stopped) = watch::channel(false);
-        let worker = Worker {
-            images,
-            mailbox: Arc::clone(&mailbox),
-            changed: changed_tx,
-            mail: mail_tx,
-            beat: beat.clone(),
-            lock,
-            stopped: stopped_tx,
+        let (room_tx, no_room) = watch::channel(matches!(how, Begin::Wait(_)));
+        let (inbox, own) = (Arc::clone(&mailbox), beat.clone());
+        let work = move |images, lock, stopped| {
+            let (mailbox, changed, mail) = (inbox, changed_tx, mail_tx);
+            Worker { images, mailbox, changed, mail, beat: own, lock, stopped }.run();
         };
+        let (waits, until) = (Arc::clone(&mailbox), beat.clone());
+        let (settings, path) = (settings.clone(), settings.path.clone());
         // Never joined: `stopped` tells when it has closed everything.
         drop(
             std::thread::Builder::new()
                 .name("vedette-spool".to_owned())
-                .spawn(move || worker.run())
-                .map_err(io)?,
+                .spawn(move || match how {
+                    Begin::Open(images, lock) => work(*images, lock, stopped_tx),
+                    Begin::Wait(now) => {
+                        let waiting = Waiting { settings, now, beat: until, no_room: room_tx };
+                        waiting::run(waiting, waits, stopped_tx, work);
+                    }
+                })
+                .map_err(|source| OpenError::Io { path, source })?,
         );
         let permits = Arc::new(Semaphore::new(CALLS));
-        let inner = Inner { mailbox, permits, changed, mail, stopped, beat };
-        Ok((Self { inner: Arc::new(inner) }, opened))
+        let inner = Inner { mailbox, permits, changed, mail, stopped, no_room, beat };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Why nothing could be answered.
+    fn index_error(&self) -> SpoolError {
+        if *self.inner.no_room.borrow() { SpoolError::NoRoom } else { SpoolError::Index }
     }
 
     /// Hands over a picture, in order of sequence numbers. Never blocks; the picture's token is answered
@@ -410,9 +454,9 @@ impl Spool {
     /// One consistent reading.
     ///
     /// # Errors
-    /// [`SpoolError::Stopped`], or [`SpoolError::Index`] while the index is down.
+    /// [`SpoolError::Stopped`], [`SpoolError::Index`] while the index is down, [`SpoolError::NoRoom`] while there is none.
     pub async fn snapshot(&self) -> Result<Snapshot, SpoolError> {
-        self.call(Call::Snapshot).await?.ok_or(SpoolError::Index)
+        self.call(Call::Snapshot).await?.ok_or_else(|| self.index_error())
     }
 
     /// The wall clock is trusted: `offset_ns` is the wall time minus CLOCK_BOOTTIME, `source` who

@@ -463,3 +463,43 @@ fn a_flood_of_commands_is_answered_or_counted_and_takes_no_memory() {
     assert!(told.len() as u64 + untold > FLOOD, "{} told, {untold} counted", told.len());
     world.device.stop();
 }
+
+#[test]
+fn a_purge_says_what_it_removed_and_a_bad_one_what_would_be_right() {
+    let mut world = World::new(QUICK);
+    world.command("pause", "upload.pause", &json!({}));
+    assert_eq!(world.ended("pause")["status"], "succeeded");
+    for (id, camera, count) in [("s1", "front", 2), ("s2", "back", 1)] {
+        world.command(id, "snapshot", &json!({ "camera": camera, "count": count }));
+        world.told(id, &["in-progress"]);
+    }
+    world.command("bad", "purge", &json!({}));
+    let bad = world.ended("bad");
+    assert_eq!((&bad["status"], &bad["reason"]["code"]), (&"rejected".into(), &"bad-value".into()));
+    assert!(bad["reason"]["text"].as_str().unwrap().contains("\"all\":true"), "{bad}");
+
+    world.command("p1", "purge", &json!({ "camera": "front" }));
+    let lost = world.ended("s1"); // told first, in the transaction of its last picture
+    assert_eq!(lost["status"], "failed", "its pictures will not come: {lost}");
+    let end = world.ended("p1");
+    assert_eq!(end["status"], "succeeded", "{end}");
+    let receipt = &end["result"];
+    assert_eq!(
+        (&receipt["pictures"], &receipt["parts"][0]["camera"]),
+        (&2.into(), &"front".into())
+    );
+    assert!(receipt["bytes"].as_u64().unwrap() > 0 && receipt["oldest"].is_string(), "{receipt}");
+    assert_eq!(receipt["in_flight"], json!([]));
+    world.device.wait("two purged", |s| s.ledger.lost.get("purged") == Some(&2));
+
+    // It comes again, over a restart: the same answer, and nothing more is removed.
+    world.kill();
+    world.start();
+    world.command("p1", "purge", &json!({ "camera": "front" }));
+    let again = world.ended("p1");
+    assert_eq!(again["result"], *receipt);
+    world.command("resume", "upload.resume", &json!({}));
+    assert_eq!(world.ended("s2")["status"], "succeeded");
+    world.device.wait("no more purged", |s| s.ledger.lost.get("purged") == Some(&2));
+    world.device.stop();
+}

@@ -320,6 +320,31 @@ async fn row_10_outcomes_on_a_full_disk_are_written_or_wait_and_none_is_forgotte
     assert_eq!(f.balanced().await.stored, stored);
 }
 
+/// The reserve is what saves the test above: here somebody has taken its room too.
+#[tokio::test]
+async fn row_10_without_a_reserve_outcomes_wait_in_memory_until_there_is_room() {
+    let test = "row_10_without_a_reserve_outcomes_wait_in_memory_until_there_is_room";
+    let Some(disk) = with_disk(test, SMALL_EXT4) else { return };
+    let mut f = Fixture::new();
+    for _ in 0..30 {
+        f.keep(Class::Event, 100_000).await;
+    }
+    let claims = f.spool.claim_each(vec![Order::Oldest; 10]).await.unwrap();
+    fs::remove_file(f.path().join("reserve")).unwrap();
+    let others = fill(&disk);
+    for claim in &claims {
+        stored(&f, claim.seq).await;
+        assert!(f.image(claim.seq).exists(), "nothing is removed before its removal is durable");
+    }
+    assert!(f.spool.claim(Order::Oldest).await.unwrap().is_none(), "uploads pause");
+    fs::remove_file(others).unwrap();
+    drop(claims);
+    let s = until(&f, |s| s.stored == 10).await;
+    assert!(s.holds() && s.queued == 20, "{s:?}");
+    f.reopen(BOOT).await;
+    assert_eq!(f.balanced().await.stored, 10);
+}
+
 #[tokio::test]
 async fn row_09_without_inodes_pictures_are_refused_and_taken_again_when_there_are_some() {
     let test = "row_09_without_inodes_pictures_are_refused_and_taken_again_when_there_are_some";

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, its helpers too")]
 
+#[path = "spool/command_model.rs"]
+mod command_model;
 #[allow(dead_code, reason = "shared with the other tests of the spool")]
 #[path = "spool/fixture.rs"]
 mod fixture;

@@ -13,11 +13,14 @@ use std::time::Duration;
 
 use fixture::{BOOT, Closed, Fixture, OTHER_BOOT, SECOND_BOOT, moment};
 use small_disk::SmallDisk;
-use vedette::account::Refusal;
+use vedette::account::{Account, Refusal};
 use vedette::clock::{BootId, BootTime, WallTime};
 use vedette::contract::Class;
 use vedette::spool::retention::Limits;
-use vedette::spool::{Loss, Moment, Order, Outcome, Quarantine, Snapshot};
+use vedette::spool::{
+    Durability, Loss, Moment, Order, Outcome, Quarantine, Settings, Snapshot, Spool, SpoolError,
+};
+use vedette::still::Shot;
 
 const HOUR: u64 = 3600 * 1_000_000_000;
 
@@ -289,4 +292,99 @@ async fn what_was_stored_meanwhile_does_not_count_as_room_twice() {
     assert_eq!(f.offer(Class::Best, 50_000).await, Err(Refusal::DiskFull));
     f.balanced().await;
     f.spool.stop().await;
+}
+
+/// Row 10 of the fault matrix: there is no reserve yet, and not even an index.
+#[tokio::test]
+async fn a_first_start_on_a_full_disk_refuses_pictures_and_opens_when_there_is_room() {
+    let disk = SmallDisk::ext4(16);
+    let limits = Limits { keep_free: Some(0), ..Limits::bytes(1 << 30) };
+    let durability = Durability::Always;
+    let settings = Settings { path: disk.path().join("spool"), limits, durability };
+    disk.fill();
+    assert!(Spool::open(&settings, moment(BOOT)).is_err(), "it cannot be opened");
+    let (spool, opened) = Spool::open_or_wait(&settings, moment(BOOT)).unwrap();
+    let error = spool.snapshot().await.unwrap_err();
+    assert!(matches!(error, SpoolError::NoRoom) && error.to_string().contains("disk is full"));
+    let mut next = opened.next_seq;
+    assert_eq!(offer(&spool, &mut next).await, Err(Refusal::DiskFull));
+    assert!(spool.claim(Order::Newest).await.unwrap().is_none());
+    let mut changed = spool.changed();
+    disk.free();
+    changed.changed().await.unwrap();
+    let kept = offer(&spool, &mut next).await.unwrap();
+    let s = spool.snapshot().await.unwrap();
+    assert!(s.holds() && s.kept == 1, "{s:?}");
+    let claim = spool.claim(Order::Oldest).await.unwrap().unwrap();
+    assert_eq!((claim.seq, claim.load().unwrap().body), (kept, fixture::body(kept, 5_000)));
+    drop(claim);
+    spool.stop().await;
+}
+
+/// A spool with pictures whose reserve somebody deleted: whichever way it begins, nothing is lost and no number comes
+/// twice.
+#[tokio::test]
+async fn a_later_start_on_a_full_disk_without_a_reserve_loses_nothing() {
+    let disk = SmallDisk::ext4(16);
+    let limits = Limits { keep_free: Some(0), ..Limits::bytes(1 << 30) };
+    let durability = Durability::Always;
+    let settings = Settings { path: disk.path().join("spool"), limits, durability };
+    let (spool, opened) = Spool::open_or_wait(&settings, moment(BOOT)).unwrap();
+    let mut next = opened.next_seq;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        kept.push(offer(&spool, &mut next).await.unwrap());
+    }
+    spool.stop().await;
+    fs::remove_file(settings.path.join("reserve")).unwrap();
+    disk.fill();
+    let (spool, opened) = Spool::open_or_wait(&settings, moment(BOOT)).unwrap();
+    assert!(opened.next_seq >= next, "{opened:?}");
+    let mut changed = spool.changed();
+    let waits = matches!(spool.snapshot().await, Err(SpoolError::NoRoom));
+    disk.free();
+    if waits {
+        changed.changed().await.unwrap();
+    }
+    next = opened.next_seq;
+    kept.push(offer(&spool, &mut next).await.unwrap());
+    let claims = spool.claim_each(vec![Order::Oldest; 9]).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.seq).collect::<Vec<_>>(), kept);
+    drop(claims);
+    spool.stop().await;
+}
+
+#[tokio::test]
+async fn with_nothing_to_give_up_a_smaller_reserve_will_do_and_pictures_are_taken() {
+    let disk = SmallDisk::ext4(16);
+    let limits = Limits { keep_free: Some(0), ..Limits::bytes(1 << 30) };
+    disk.fill_but(800 << 10);
+    let (mut f, _) = Closed::at(&disk.path().join("spool"), limits).open(BOOT);
+    let first = f.keep(Class::Best, 20_000).await;
+    f.keep(Class::Interval, 20_000).await;
+    assert_eq!(fs::metadata(f.path().join("reserve")).unwrap().len(), 256 << 10);
+    // To the last block: what is held is enough to let go of pictures.
+    disk.fill();
+    f.keep(Class::Interval, 20_000).await;
+    let s = f.balanced().await;
+    assert!(lost(&s, Loss::DiskFull) > 0 && f.image(first).exists(), "{s:?}");
+    disk.free();
+    f.keep(Class::Interval, 20_000).await;
+    assert_eq!(fs::metadata(f.path().join("reserve")).unwrap().len(), 1 << 20);
+    f.balanced().await;
+    f.spool.stop().await;
+}
+
+async fn offer(spool: &Spool, next: &mut u64) -> Result<u64, Refusal> {
+    let (seq, account) = (*next, Account::new(u64::MAX / 2));
+    *next += 1;
+    let bytes = fixture::body(seq, 5_000);
+    let facts = fixture::facts(seq, Class::Event, &bytes);
+    spool.store(Shot { token: account.choose(facts.len).unwrap(), bytes, facts });
+    spool.flush().await.unwrap();
+    let sums = account.sums();
+    match Refusal::ALL.into_iter().find(|why| sums.refused[*why as usize] > 0) {
+        Some(why) => Err(why),
+        None => Ok(seq),
+    }
 }

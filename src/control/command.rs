@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, WallTime};
 use crate::contract::command::Reason;
+use crate::contract::purge::Selection;
 use crate::still::{Order, Said};
 
 pub use self::caps::caps;
@@ -101,6 +102,8 @@ pub enum Op {
     },
     /// Tell the status.
     Status,
+    /// Remove pictures that were not sent; which ones was said, or that all are meant.
+    Purge(Selection),
     /// Upload nothing until told otherwise, over restarts.
     UploadPause,
     /// Upload again.
@@ -114,9 +117,10 @@ pub enum Op {
 
 impl Op {
     /// The names of all operations.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 8] = [
         "snapshot",
         "status",
+        "purge",
         "upload.pause",
         "upload.resume",
         "trigger",
@@ -131,6 +135,7 @@ impl Op {
             Self::Snapshot { .. } => "snapshot",
             Self::Trigger { .. } => "trigger",
             Self::Status => "status",
+            Self::Purge(_) => "purge",
             Self::UploadPause => "upload.pause",
             Self::UploadResume => "upload.resume",
             Self::Privacy { on: true } => "privacy.on",
@@ -144,7 +149,11 @@ impl Op {
         match self {
             Self::Snapshot { count, .. } => *count,
             Self::Trigger { .. } => 1,
-            Self::Status | Self::UploadPause | Self::UploadResume | Self::Privacy { .. } => 0,
+            Self::Status
+            | Self::Purge(_)
+            | Self::UploadPause
+            | Self::UploadResume
+            | Self::Privacy { .. } => 0,
         }
     }
 }

@@ -337,6 +337,7 @@ fn row_effect(op: &Op) -> Option<RowEffect> {
     match op {
         Op::UploadPause => Some(RowEffect::PauseUploads(true)),
         Op::UploadResume => Some(RowEffect::PauseUploads(false)),
+        Op::Purge(wanted) => Some(RowEffect::Purge(wanted.clone())),
         Op::Status | Op::Snapshot { .. } | Op::Trigger { .. } | Op::Privacy { .. } => None,
     }
 }

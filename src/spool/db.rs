@@ -15,6 +15,7 @@ mod counting;
 mod events;
 mod follow;
 mod outbox;
+mod purges;
 mod rebuild;
 mod rows;
 mod unwritten;
@@ -28,6 +29,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBe
 pub(super) use self::browse::Page;
 #[cfg(test)]
 pub(super) use self::counting::steps;
+pub(super) use self::purges::{Going, Purge, PurgePage};
 use self::rows::{Filler, drop_rows, settle_one};
 pub(super) use self::words::{
     BootSpan, ClassTotals, End, Follow, Item, Ledger, NewItem, Part, Settled, State,
@@ -41,8 +43,12 @@ use crate::contract::Class;
 
 /// Version of the schema, in `PRAGMA user_version`; each migration makes the next one of it.
 /// What a version's file says is frozen.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// Bytes of a page of a new index. Keeping a picture changes one row in each of six places, and each of their pages is
 /// written to the log whole: with SQLite's own 4096 that was a quarter of a picture's bytes (`docs/benchmarks.md`).
 const PAGE_BYTES: i64 = 1024;

@@ -74,6 +74,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The same, whether it is there or not.
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// Makes the directories that are missing.
     pub(super) fn create(root: &Path) -> io::Result<Self> {
         let layout = Self { root: root.to_owned() };

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::contract::command::{Reason, Status, Told};
 use crate::contract::manifest::{Counts, Entry};
+use crate::contract::purge::Selection;
 
 /// What kind of message, for the outbox's ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,10 +97,13 @@ pub struct Address {
 }
 
 /// An effect that is a row: it is done in the transaction that accepts its command, exactly once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowEffect {
     /// Nothing is lent out for upload while this is true.
     PauseUploads(bool),
+    /// Pictures are removed unsent, whatever fits and is there by then. The order is the row; it is worked off page
+    /// by page, and its command ends with the receipt.
+    Purge(Selection),
 }
 
 /// A command to be written down before its effect.

@@ -21,6 +21,7 @@ mod follow;
 mod group;
 mod held;
 mod index;
+mod purge;
 mod rebuild;
 mod room;
 
@@ -38,7 +39,7 @@ use self::index::REOPEN;
 use self::room::Cursors;
 use super::boots::Boots;
 use super::db::{ClassTotals, Db, End, Item, PAGE};
-use super::files::{DIR_SHIFT, SEQ_END};
+use super::files::{self, DIR_SHIFT, SEQ_END};
 use super::held::{Durability, Held};
 use super::loans::{Loans, Warm};
 use super::numbers::Numbers;
@@ -62,6 +63,8 @@ pub(super) struct Images {
     cursors: Cursors,
     /// When to look for pictures that are too old.
     expire_at: Option<Instant>,
+    /// When to work at a purge; `None` where there is none.
+    purge_at: Option<Instant>,
     index: Option<Db>,
     reopen_at: Instant,
     reopen_pause: Duration,
@@ -140,6 +143,7 @@ impl Images {
             cx,
             expire_at: limits.max_age.map(|_| now),
             limits,
+            purge_at: None,
             reserve,
             cursors: Cursors::default(),
             index: None,
@@ -187,7 +191,8 @@ impl Images {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let stuck = self.is_stuck().then_some(self.reopen_at);
         let rebuild = self.rebuild.as_ref().map(|_| self.rebuild_at);
-        [self.loans.next_due(), stuck, self.expire_at, self.held.next_due(), rebuild]
+        let held = self.held.next_due();
+        [self.loans.next_due(), stuck, self.expire_at, held, rebuild, self.purge_at]
             .into_iter()
             .flatten()
             .min()
@@ -204,6 +209,7 @@ impl Images {
         self.write_due(now);
         self.expire(now);
         self.rebuild_on(now);
+        self.purge_some(now);
     }
 
     /// Is there something to do for which the index has to be open again?
@@ -215,7 +221,7 @@ impl Images {
     pub(super) fn claim(&mut self, order: Order) -> Option<claim::Parts> {
         // What is held has higher numbers than nearly all that is written.
         match order {
-            _ if self.followed.paused => None,
+            _ if self.followed.paused || self.purge_at.is_some() => None,
             Order::Newest => self.claim_held(order).or_else(|| self.claim_written(order)),
             Order::Oldest => self.claim_written(order).or_else(|| self.claim_held(order)),
         }
@@ -400,12 +406,30 @@ impl Images {
     fn remove_files(&mut self, seqs: Vec<u64>) {
         for seq in seqs {
             self.warm.forget(seq);
+            self.loans.end(seq, None); // what is gone rests no more
             if self.remove_file(seq) {
                 self.forget.push(seq);
             }
         }
         // The reserve first, before a picture takes what is free now. Where it does not fit, the next picture sees to it.
         self.reserve.regrow().ok();
+    }
+
+    /// As [`Images::remove_files`], and no power cut brings one back: their rows are not deleted before their names are
+    /// gone durably. For whatever somebody was promised to be gone; what is stored, or gave way, may come back as a file
+    /// without a row on a file system that flushes no name along with another file's bytes.
+    fn remove_for_good(&mut self, seqs: Vec<u64>) {
+        let dirs: BTreeSet<u64> = seqs.iter().map(|seq| seq >> DIR_SHIFT).collect();
+        self.remove_files(seqs);
+        for dir in dirs {
+            match files::sync_dir(&self.cx.layout.dir(dir)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    warn!(%error, dir, "Removed images may be back after a power cut; the next start removes them again.");
+                    self.forget.retain(|seq| seq >> DIR_SHIFT != dir);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn remove_file(&self, seq: u64) -> bool {

@@ -27,7 +27,7 @@ use crate::contract::{Class, Facts, Trigger};
 use crate::health::Beat;
 
 /// How far a rebuilt ledger skips: more pictures than can have come and gone unseen.
-const SKIP: u64 = 1 << 20;
+pub(super) const SKIP: u64 = 1 << 20;
 /// Files adopted in one transaction.
 const BATCH: usize = 256;
 
@@ -386,8 +386,12 @@ fn finish_done(cx: &Context, done: &mut Recovered) -> Result<()> {
         cx.layout.remove_image(*seq).map_err(at(&cx.layout.image(*seq)))?;
     }
     if !seqs.is_empty() {
+        let dirs: BTreeSet<u64> = seqs.iter().map(|seq| seq >> DIR_SHIFT).collect();
+        // Without their rows nobody would remove them again, should a power cut bring them back.
+        for dir in dirs.iter().map(|dir| cx.layout.dir(*dir)).filter(|dir| dir.exists()) {
+            files::sync_dir(&dir).map_err(at(&dir))?;
+        }
         done.db.forget(&seqs)?;
-        let dirs = seqs.iter().map(|seq| seq >> DIR_SHIFT).collect();
         tidy(&done.db, &cx.layout, &dirs, done.current_dir);
     }
     done.finished = seqs.len() as u64;

@@ -306,6 +306,11 @@ mod tests {
         assert_eq!(plan(&one, 21, Unit::Items, Class::Interval), None);
     }
 
+    /// Small numbers, any number, and the two ends.
+    fn edge() -> impl Strategy<Value = u64> {
+        prop_oneof![0u64..2000, any::<u64>(), Just(0), Just(u64::MAX)]
+    }
+
     proptest! {
         #[test]
         fn a_plan_frees_exactly_what_is_missing_and_takes_no_more_than_there_is(
@@ -324,6 +329,47 @@ mod tests {
             for evict in &plan {
                 let shelf = stock[evict.camera as usize].shelf(evict.from);
                 prop_assert!(evict.amount <= shelf.bytes);
+            }
+        }
+
+        /// A spool whose limits an operator changes again and again, to anything that a number can hold, on a disk
+        /// that others fill and free.
+        #[test]
+        fn whatever_the_limits_room_and_plan_end_and_neither_wraps_around(
+            steps in proptest::collection::vec((
+                proptest::array::uniform3(edge()), proptest::option::of(edge()), proptest::array::uniform4(edge()),
+                0usize..3, 0usize..4,
+            ), 1..30),
+        ) {
+            let mut stock: Vec<Stock> = (0..3).map(|camera| Stock { camera, ..Stock::default() }).collect();
+            for ([max_bytes, most, bytes], keep_free, [all, free_bytes, files, free_files], camera, class) in steps {
+                let cameras = [("0".to_owned(), most)].into();
+                let limits = Limits { max_bytes, keep_free, max_age: None, cameras };
+                let used: u64 = stock.iter().fold(0, |sum, s| sum.saturating_add(s.used));
+                let room = limits.room(used, &Space { bytes: all, free_bytes, files, free_files });
+                prop_assert!(room.bytes <= max_bytes && (room.files <= free_files || files == 0));
+                let worth = [Class::Interval, Class::Event, Class::Best, Class::Manifest][class];
+                let missing = used.saturating_add(bytes).saturating_sub(room.bytes);
+                for (missing, unit) in [(missing, Unit::Bytes), (bytes, Unit::Items)] {
+                    let Some(plan) = plan(&stock, missing, unit, worth) else { continue };
+                    prop_assert!(plan.len() <= stock.len() * ORDER.len());
+                    for Evict { camera, from, amount, .. } in plan {
+                        let s = &mut stock[camera as usize];
+                        prop_assert!(amount > 0 && amount <= s.shelf(from).of(unit));
+                        if unit == Unit::Bytes {
+                            s.used = s.used.saturating_sub(amount); // it may stand at the most that there is
+                            match from {
+                                Source::Quarantine => s.quarantine.bytes -= amount,
+                                Source::Queue(class) => s.queue[class as usize].bytes -= amount,
+                            }
+                        }
+                    }
+                }
+                // What an index may say of a shelf, however the limits stand.
+                let s = &mut stock[camera];
+                s.used = s.used.saturating_add(bytes);
+                s.queue[class].bytes = s.queue[class].bytes.saturating_add(bytes);
+                s.queue[class].items = s.queue[class].items.saturating_add(1);
             }
         }
 

@@ -11,6 +11,7 @@ use vedette::spool::{
     RowEffect,
 };
 
+use super::command_model::{Command, State};
 use super::fixture::{BOOT, Fixture, SECOND_BOOT};
 
 #[derive(Clone, Debug)]
@@ -48,49 +49,6 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Reopen),
         1 => Just(Op::Kill),
     ]
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    Open,
-    /// With what it will end in the end, if that is known.
-    Taken(Option<Status>),
-    Ended(Status),
-}
-
-#[derive(Debug)]
-struct Command {
-    wanted: u32,
-    tell: usize,
-    state: State,
-    /// Its pictures, and whether each was stored, once it has ended.
-    pictures: BTreeMap<u64, Option<bool>>,
-}
-
-impl Command {
-    fn take(&mut self, fault: Option<Status>) {
-        if !matches!(self.state, State::Ended(_)) {
-            self.state = State::Taken(fault);
-            self.look();
-        }
-    }
-
-    /// A taken command ends with its last picture.
-    fn look(&mut self) {
-        let State::Taken(fault) = self.state else { return };
-        if self.pictures.values().all(Option::is_some) {
-            let all = !self.pictures.is_empty() && self.pictures.values().all(|p| *p == Some(true));
-            let by_pictures = if all { Status::Succeeded } else { Status::Failed };
-            self.state = State::Ended(fault.unwrap_or(by_pictures));
-        }
-    }
-
-    fn interrupt(&mut self) {
-        if self.state == State::Open {
-            let short = self.pictures.len() < self.wanted as usize;
-            self.take(short.then_some(Status::Failed));
-        }
-    }
 }
 
 #[derive(Default)]

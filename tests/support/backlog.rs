@@ -16,10 +16,11 @@ use vedette::spool::trailer;
 pub(crate) const BOOT: &str = "44444444-0000-4000-8000-000000000000";
 const CAMERAS: [&str; 2] = ["front", "yard"];
 const UUID: &str = "0f3c9a52-0000-4000-8000-000000000001";
-const SCHEMA: [&str; 3] = [
+const SCHEMA: [&str; 4] = [
     include_str!("../../src/spool/schema.sql"),
     include_str!("../../src/spool/schema-2.sql"),
     include_str!("../../src/spool/schema-3.sql"),
+    include_str!("../../src/spool/schema-4.sql"),
 ];
 
 /// What is to be laid down.
@@ -40,10 +41,10 @@ impl Backlog<'_> {
     /// Lays it down in `root`, which must be empty; how many bytes its files have.
     pub(crate) fn lay(&self, root: &Path) -> u64 {
         for dir in ["images", "boots"] {
-            fs::create_dir_all(root.join(dir)).unwrap();
+            fs::create_dir_all(root.join(dir)).expect("a backlog can be laid down");
         }
         let json = format!(r#"{{"format":1,"uuid":"{UUID}","generation":1,"seq_floor":1}}"#);
-        fs::write(root.join("spool.json"), json + "\n").unwrap();
+        fs::write(root.join("spool.json"), json + "\n").expect("a backlog can be laid down");
         let mut index = self.index.then(|| Index::begin(root));
         let last = self.removed + self.pictures;
         let (mut sum, mut dir) = (0, String::new());
@@ -53,12 +54,13 @@ impl Backlog<'_> {
             if waits {
                 let here = format!("images/{:08x}", seq >> 10);
                 if dir != here {
-                    fs::create_dir_all(root.join(&here)).unwrap();
+                    fs::create_dir_all(root.join(&here)).expect("a backlog can be laid down");
                     dir = here;
                 }
                 let file = self.file(seq);
                 bytes = file.len() as u64;
-                fs::write(root.join(&dir).join(format!("{seq:016x}")), file).unwrap();
+                fs::write(root.join(&dir).join(format!("{seq:016x}")), file)
+                    .expect("a backlog can be laid down");
                 sum += bytes;
             }
             if let Some(index) = &mut index {
@@ -76,7 +78,7 @@ impl Backlog<'_> {
         if self.jpeg.is_none() {
             fastrand::Rng::with_seed(seq).fill(&mut body);
         }
-        let trailer = trailer::encode(&facts(seq, &body)).unwrap();
+        let trailer = trailer::encode(&facts(seq, &body)).expect("a backlog can be laid down");
         body.extend(trailer);
         body
     }
@@ -99,7 +101,9 @@ fn facts(seq: u64, body: &[u8]) -> Facts {
         seq,
         captured: BootTime(seq * 1_000_000_000),
         stamp: Stamp::Driver,
-        wall: Some(WallTime(1_700_000_000_000 + i64::try_from(seq * 1000).unwrap())),
+        wall: Some(WallTime(
+            1_700_000_000_000 + i64::try_from(seq * 1000).expect("a backlog can be laid down"),
+        )),
         device: "cam-1".into(),
         camera: CAMERAS[(seq % 2) as usize].into(),
         trigger: if event.is_some() { Trigger::Motion } else { Trigger::Interval },
@@ -121,14 +125,17 @@ struct Index(Connection);
 
 impl Index {
     fn begin(root: &Path) -> Self {
-        let conn = Connection::open(root.join("index.db")).unwrap();
-        conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; BEGIN").unwrap();
+        let conn = Connection::open(root.join("index.db")).expect("a backlog can be laid down");
+        conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; BEGIN")
+            .expect("a backlog can be laid down");
         for step in SCHEMA {
-            conn.execute_batch(step).unwrap();
+            conn.execute_batch(step).expect("a backlog can be laid down");
         }
-        conn.pragma_update(None, "user_version", SCHEMA.len() as i64).unwrap();
+        conn.pragma_update(None, "user_version", SCHEMA.len() as i64)
+            .expect("a backlog can be laid down");
         for (id, name) in (0_i64..).zip(CAMERAS) {
-            conn.execute("INSERT INTO cameras VALUES (?, ?)", params![id, name]).unwrap();
+            conn.execute("INSERT INTO cameras VALUES (?, ?)", params![id, name])
+                .expect("a backlog can be laid down");
         }
         Self(conn)
     }
@@ -138,9 +145,9 @@ impl Index {
             .prepare_cached(
                 "INSERT INTO items (seq, state, camera, class, boot, bytes) VALUES (?, 1, ?, ?, 1, ?)",
             )
-            .unwrap()
+            .expect("a backlog can be laid down")
             .execute(params![int(seq), int(seq % 2), class(seq) as i64, int(bytes)])
-            .unwrap();
+            .expect("a backlog can be laid down");
     }
 
     /// The sums, as they follow from the rows; then the rows of those that were stored go.
@@ -148,19 +155,21 @@ impl Index {
         let sums = "INSERT INTO totals (camera, class, kept, stored, queued, queued_bytes)
              SELECT camera, class, count(*), sum(seq <= ?1), sum(seq > ?1), sum((seq > ?1) * bytes)
              FROM items GROUP BY camera, class";
-        self.0.execute(sums, [int(removed)]).unwrap();
+        self.0.execute(sums, [int(removed)]).expect("a backlog can be laid down");
         let boot = "INSERT INTO boots VALUES (1, ?, ?, ?)";
         self.0
             .execute(boot, params![BOOT, int(last - removed), int(last * 1_000_000_000)])
-            .unwrap();
+            .expect("a backlog can be laid down");
         let ledger = "INSERT INTO ledger VALUES (1, ?, 1, ?, 1, NULL, ?)";
-        self.0.execute(ledger, params![UUID, BOOT, int(last)]).unwrap();
-        self.0.execute_batch("COMMIT; BEGIN").unwrap();
-        self.0.execute("DELETE FROM items WHERE seq <= ?", [int(removed)]).unwrap();
-        self.0.execute_batch("COMMIT").unwrap();
+        self.0.execute(ledger, params![UUID, BOOT, int(last)]).expect("a backlog can be laid down");
+        self.0.execute_batch("COMMIT; BEGIN").expect("a backlog can be laid down");
+        self.0
+            .execute("DELETE FROM items WHERE seq <= ?", [int(removed)])
+            .expect("a backlog can be laid down");
+        self.0.execute_batch("COMMIT").expect("a backlog can be laid down");
     }
 }
 
 fn int(n: u64) -> i64 {
-    i64::try_from(n).unwrap()
+    i64::try_from(n).expect("a backlog can be laid down")
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::parse::{COUNT, QUALITY, SIDE};
+use super::parse::{CLASSES, COUNT, OLDER, QUALITY, SIDE};
 use super::when::{MAX_TTL_S, TTL_S};
 use super::words::{ID, NAME, WORD};
 use super::{BURST, Code, MAX_BOXES, MAX_META, MAX_PAYLOAD, Op};
@@ -37,6 +37,13 @@ fn args(op: &str) -> Value {
             "count": integer(COUNT),
         }),
         "trigger" => trigger(),
+        "purge" => json!({
+            "camera": camera(),
+            "class": { "enum": CLASSES.map(|(name, _)| name) },
+            "event": { "type": "string", "pattern": format!("^[A-Za-z0-9._:-]{{1,{WORD}}}$") },
+            "older_than_s": { "type": "integer", "minimum": OLDER.start(), "maximum": OLDER.end() },
+            "all": { "type": "boolean", "description": "every picture; goes with no other argument" },
+        }),
         _ => json!({}),
     };
     json!({ "type": "object", "additionalProperties": false, "properties": properties })

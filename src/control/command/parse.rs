@@ -12,8 +12,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::when::Life;
-use super::words::{is_name, quote, serde_words};
+use super::words::{is_name, is_word, quote, serde_words};
 use super::{Code, Op, Rejection, said};
+use crate::contract::Class;
+use crate::contract::purge::Selection;
 use crate::still::{Order, Said};
 
 /// Least and most pixels of a picture's side.
@@ -24,6 +26,17 @@ pub(super) const QUALITY: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// Least and most pictures of one snapshot.
 pub(super) const COUNT: std::ops::RangeInclusive<u32> = 1..=16;
+
+/// Least and most seconds of a purge's `older_than_s`: ten years.
+pub(super) const OLDER: std::ops::RangeInclusive<u64> = 1..=315_360_000;
+
+/// The classes by name.
+pub(super) const CLASSES: [(&str, Class); 4] = [
+    ("interval", Class::Interval),
+    ("event", Class::Event),
+    ("best", Class::Best),
+    ("manifest", Class::Manifest),
+];
 
 /// An object, and never an array: serde's structs take both.
 #[derive(Default)]
@@ -81,6 +94,16 @@ struct TriggerArgs {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct PurgeArgs {
+    camera: Option<String>,
+    class: Option<String>,
+    event: Option<String>,
+    older_than_s: Option<u64>,
+    all: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NoArgs {}
 
 /// Reads the payload of the command that came on the topic of `id`.
@@ -94,6 +117,7 @@ pub(super) fn payload(bytes: &[u8], id: &str) -> Result<(Op, Life), Rejection> {
         "snapshot" => snapshot(args(bytes, "snapshot")?)?,
         "trigger" => trigger(args(bytes, "trigger")?)?,
         "status" => none(bytes, "status", Op::Status)?,
+        "purge" => purge(args(bytes, "purge")?)?,
         "upload.pause" => none(bytes, "upload.pause", Op::UploadPause)?,
         "upload.resume" => none(bytes, "upload.resume", Op::UploadResume)?,
         "privacy.on" => none(bytes, "privacy.on", Op::Privacy { on: true })?,
@@ -131,6 +155,7 @@ pub(super) fn example(op: &str) -> String {
         "trigger" => {
             r#","args":{"camera":"front","label":"person","boxes":[[0.1,0.2,0.3,0.4]],"meta":{"score":"0.9"}}"#
         }
+        "purge" => r#","args":{"camera":"front","older_than_s":86400}"#,
         _ => "",
     };
     format!(r#"{{"id":"a-1","op":"{op}"{args}}}"#)
@@ -148,6 +173,40 @@ fn trigger(args: TriggerArgs) -> Result<Op, Rejection> {
     let said = Said { label: args.label, boxes: args.boxes, meta: args.meta };
     said::check(&said).map_err(|text| Rejection::new(Code::BadValue, text))?;
     Ok(Op::Trigger { camera: camera(args.camera)?, said })
+}
+
+fn purge(args: PurgeArgs) -> Result<Op, Rejection> {
+    let PurgeArgs { camera: name, class, event, older_than_s, all } = args;
+    let bad = |text: String| Err(Rejection::new(Code::BadValue, text));
+    let class = match class.as_deref() {
+        None => None,
+        Some(word) => match CLASSES.iter().find(|(name, _)| *name == word) {
+            Some((_, class)) => Some(*class),
+            None => {
+                let names = CLASSES.map(|(name, _)| name).join(", ");
+                return bad(format!("class is {}; there are {names}", quote(word)));
+            }
+        },
+    };
+    if let Some(event) = event.as_deref().filter(|event| !is_word(event)) {
+        return bad(format!("event {} must be 1 to 64 of A-Z a-z 0-9 . _ : -", quote(event)));
+    }
+    if let Some(age) = older_than_s.filter(|age| !OLDER.contains(age)) {
+        let (least, most) = (OLDER.start(), OLDER.end());
+        return bad(format!("older_than_s is {age}; it must be {least} to {most}"));
+    }
+    let wanted = Selection { camera: camera(name)?, class, event, older_than_s };
+    match (wanted == Selection::default(), all.unwrap_or(false)) {
+        (true, false) => {
+            bad("a purge must say which pictures: camera, class, event, older_than_s, \
+             or \"all\":true for every one"
+                .to_owned())
+        }
+        (false, true) => {
+            bad("all goes with no other argument: say which pictures, or all".to_owned())
+        }
+        _ => Ok(Op::Purge(wanted)),
+    }
 }
 
 fn camera(name: Option<String>) -> Result<Option<String>, Rejection> {

@@ -95,7 +95,7 @@ fn job(command: Command, within: Duration) -> Option<Job> {
         Op::Snapshot { camera, count, order } => Some(take(camera, count, order, None)),
         Op::Trigger { camera, said } => Some(take(camera, 1, Default::default(), Some(said))),
         Op::Privacy { on } => Some(Job::Privacy { on }),
-        Op::UploadPause | Op::UploadResume => None,
+        Op::Purge(_) | Op::UploadPause | Op::UploadResume => None,
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing::{debug, info};
 
 use super::follow::{Owner, any_pending, entries, forget_members};
-use super::{Db, Result, Sync, outbox, signed, unsigned};
+use super::{Db, Result, Sync, outbox, purges, signed, unsigned};
 use crate::clock::WallTime;
 use crate::contract::command::{Reason, Status, Told, end_of_pictures};
 use crate::spool::follow::{Acceptance, Address, Conclusion, Kind, Message, NewCommand, RowEffect};
@@ -70,12 +70,18 @@ impl Db {
         self.transact(Sync::Full, |tx| {
             let told = Told::new(&command.id, Status::Accepted, now);
             insert(tx, command, State::Open, &told)?;
-            if let (Some(RowEffect::PauseUploads(paused)), Some(row)) =
-                (command.effect, find(tx, &command.id)?)
-            {
-                set_paused(tx, paused)?;
-                let told = Told::new(&command.id, Status::Succeeded, now);
-                end(tx, &row, &told.with(Some(json!({ "paused": paused }))))?;
+            match (&command.effect, find(tx, &command.id)?) {
+                (Some(RowEffect::PauseUploads(paused)), Some(row)) => {
+                    set_paused(tx, *paused)?;
+                    let told = Told::new(&command.id, Status::Succeeded, now);
+                    end(tx, &row, &told.with(Some(json!({ "paused": paused }))))?;
+                }
+                (Some(RowEffect::Purge(wanted)), Some(row)) => {
+                    purges::begin(tx, row.number, wanted)?;
+                    tx.prepare_cached("UPDATE commands SET state = 1 WHERE number = ?")?
+                        .execute([signed(row.number)])?;
+                }
+                (None, _) | (_, None) => {}
             }
             forget_old(tx)?;
             Ok(Acceptance::New)
@@ -220,6 +226,22 @@ fn interrupt(tx: &Transaction<'_>, command: &Command, now: Option<WallTime>) -> 
     take(tx, command, pictures, &fault, now)
 }
 
+/// Ends a command by its number, if it has not ended.
+pub(super) fn end_number(
+    tx: &Transaction<'_>,
+    number: u64,
+    status: Status,
+    result: Option<serde_json::Value>,
+    now: Option<WallTime>,
+) -> Result<()> {
+    let command = tx
+        .prepare_cached(&format!("{SELECT} WHERE number = ?"))?
+        .query_row([signed(number)], row)
+        .optional()?;
+    let Some(command) = command.filter(|command| !command.ended) else { return Ok(()) };
+    end(tx, &command, &Told::new(&command.id, status, now).with(result))
+}
+
 /// Pictures that were kept and are not known here, or none at all, are no success.
 fn shortfall(taken: u64, found: u64) -> Option<(Status, Reason)> {
     if found == 0 {
@@ -296,11 +318,11 @@ fn row(r: &Row<'_>) -> rusqlite::Result<Command> {
     })
 }
 
-fn to_json(value: &impl Serialize) -> String {
+pub(super) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default() // plain data: it cannot fail
 }
 
 /// What was written here is read here; what is not understood is of a later version, or nothing.
-fn parse<T: DeserializeOwned>(json: &str) -> Option<T> {
+pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
 }

@@ -37,6 +37,7 @@ impl Db {
         self.outbox_sums()?;
         self.outbox(0, 1)?;
         self.follows_event("", "")?;
+        self.next_purge()?;
         self.conn.prepare_cached("SELECT 1 FROM members WHERE seq = 0")?.exists([])?;
         Ok(())
     }

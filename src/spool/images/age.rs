@@ -96,7 +96,7 @@ impl Images {
         Some(found)
     }
 
-    fn age(&mut self, facts: &Facts, spans: &[BootSpan]) -> Duration {
+    pub(super) fn age(&mut self, facts: &Facts, spans: &[BootSpan]) -> Duration {
         let wall = wall_of(facts, self.boots.offset_of(&facts.boot, facts.seq));
         if let (Some(taken), Some(now)) = (wall, self.boots.wall_now()) {
             return if now > taken { now.distance(taken) } else { Duration::ZERO };

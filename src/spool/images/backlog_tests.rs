@@ -50,7 +50,8 @@ fn item(seq: u64, state: State) -> NewItem {
 /// A spool with so many rows in this state; files are not asked for.
 fn backlog(pictures: u64, state: State) -> (TempDir, Images) {
     let dir = tempfile::tempdir().unwrap();
-    let (mut images, _) = Images::open(cx(dir.path()), Limits::bytes(1 << 30), Durability::Always).unwrap();
+    let (mut images, _) =
+        Images::open(cx(dir.path()), Limits::bytes(1 << 30), Durability::Always).unwrap();
     let rows: Vec<NewItem> = (1..=pictures).map(|seq| item(seq, state)).collect();
     images.with_db(|db| db.insert(&rows, &[])).unwrap();
     images.recount_waiting();
@@ -126,7 +127,9 @@ fn opening_takes_the_same_steps() {
     let [few, many] = [FEW, MANY].map(|pictures| {
         let (dir, images) = backlog(pictures, State::Ready);
         images.close();
-        steps(|| drop(Images::open(cx(dir.path()), Limits::bytes(1 << 30), Durability::Always).unwrap()))
+        steps(|| {
+            drop(Images::open(cx(dir.path()), Limits::bytes(1 << 30), Durability::Always).unwrap())
+        })
     });
     assert_eq!(few, many);
 }

@@ -37,7 +37,7 @@ impl Images {
         }
     }
 
-    fn entries(&mut self, filter: &Filter, above: u64) -> Option<Page> {
+    pub(super) fn entries(&mut self, filter: &Filter, above: u64) -> Option<Page> {
         let mut page = self.with_db(|db| db.entries(filter, above))?;
         page.entries.iter_mut().for_each(|entry| self.mark(entry));
         Some(page)

@@ -55,6 +55,10 @@ impl Images {
 
     /// Writes a command down; `None` where that cannot be done now.
     pub(in crate::spool) fn accept(&mut self, command: &NewCommand) -> Option<Acceptance> {
+        if matches!(command.effect, Some(RowEffect::Purge(_))) {
+            // It is of whatever has a row by then.
+            self.write_held();
+        }
         // A commit that failed may have been one all the same: found then, it is still new.
         let unsure = self.followed.unsure.iter().position(|id| *id == command.id);
         let (now, is_new) = (self.boots.wall_now(), Cell::new(unsure.is_some()));
@@ -73,9 +77,14 @@ impl Images {
             _ => {}
         }
         let acceptance = acceptance?;
+        if let (Acceptance::New, Some(RowEffect::Purge(wanted))) = (&acceptance, &command.effect) {
+            info!(id = command.id, ?wanted, "Pictures are purged by command.");
+            self.begin_purge();
+        }
         if let (Acceptance::New, Some(RowEffect::PauseUploads(paused))) =
-            (&acceptance, command.effect)
+            (&acceptance, &command.effect)
         {
+            let paused = *paused;
             info!(id = command.id, paused, "Uploads are paused or resumed by command.");
             self.news |= self.followed.paused && !paused;
             self.followed.paused = paused;
@@ -170,6 +179,7 @@ impl Images {
 
     /// Takes over what an index says that was just opened.
     pub(super) fn take_over_followed(&mut self, rebuilt: bool) -> Result<(), DbError> {
+        self.begin_purge();
         let Some(db) = &mut self.index else { return Ok(()) };
         // Messages that were put by a commit which seemed to fail.
         self.followed.mail = true;

@@ -115,6 +115,7 @@ mod tests {
     use crate::health::Beat;
     use crate::spool::Moment;
     use crate::spool::files::Layout;
+    use crate::spool::held::Durability;
     use crate::spool::retention::Limits;
 
     #[test]

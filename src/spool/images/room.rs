@@ -92,7 +92,8 @@ impl Images {
         })
     }
 
-    /// The reserve is whole, or pictures that are worth no more than those that come were given up for it until it was.
+    /// The reserve is whole, or pictures that are worth no more than those that come were given up for it until it was;
+    /// or there is nothing to give up, and what it holds will do.
     pub(super) fn regrow_reserve(&mut self, worth: Class) -> bool {
         // Letting go of pictures takes room itself, and files have more blocks than bytes.
         for _ in 0..4 {
@@ -102,10 +103,10 @@ impl Images {
             let wanted = RESERVE + RESERVE / 4;
             let missing = wanted.saturating_sub(self.space().free_bytes).max(RESERVE / 4);
             if !self.displace(None, missing, Unit::Bytes, worth, Loss::DiskFull) {
-                return false;
+                return self.reserve.will_do();
             }
         }
-        self.reserve.regrow().is_ok()
+        self.reserve.regrow().is_ok() || self.reserve.will_do()
     }
 
     /// The file system; where it cannot be asked, it is as if it were endless.
@@ -210,11 +211,17 @@ impl Images {
             let gone = settled.gone;
             self.set_waiting(self.waiting.saturating_sub(settled.waited));
             self.followed.mail |= settled.put;
-            if let Some((_, End::Lost(why))) = ends.first() {
+            let why = ends
+                .first()
+                .and_then(|(_, end)| if let End::Lost(why) = end { Some(*why) } else { None });
+            if let Some(why) = why {
                 warn!(pictures = gone.len(), reason = why.name(), "Pictures are given up.");
             }
             self.forgot();
-            self.remove_files(gone);
+            match why {
+                Some(Loss::Purged | Loss::Age) => self.remove_for_good(gone),
+                _ => self.remove_files(gone),
+            }
         }
         let Some(totals) = self.with_db(|db| db.totals()) else { return false };
         self.used = used(&totals);
