@@ -18,7 +18,7 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use vedette::clock::{BootId, BootTime};
 use vedette::spool::retention::Limits;
-use vedette::spool::{Moment, Order, Outcome, Settings, Spool};
+use vedette::spool::{Durability, Moment, Order, Outcome, Settings, Spool};
 
 /// Claims in a round, and rounds: the least of all counts, since other work can only add to it.
 const CLAIMS: u32 = 2000;
@@ -109,7 +109,8 @@ fn name(dir: &str) -> &str {
 /// CPU time of the whole process for one claim.
 async fn claim(dir: &str, order: Order, busy: bool) -> Duration {
     let now = Moment { boot: BootId(backlog::BOOT.into()), at: BootTime(1 << 62), wall: None };
-    let settings = Settings { path: PathBuf::from(dir), limits: Limits::bytes(1 << 50) };
+    let (limits, durability) = (Limits::bytes(1 << 50), Durability::Always);
+    let settings = Settings { path: PathBuf::from(dir), limits, durability };
     let (spool, _) = Spool::open(&settings, now).expect("a spool");
     let mut held = Vec::new();
     if busy {

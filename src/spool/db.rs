@@ -185,6 +185,11 @@ impl Db {
         })
     }
 
+    /// Puts in a picture that lies below `high_seq`, durably: no start would look for it again.
+    pub(super) fn take_in(&mut self, item: &NewItem) -> Result<()> {
+        self.transact(Sync::Full, |tx| Filler { tx }.put(item))
+    }
+
     /// Ends pictures' time in the queue, durably, and what follows them; those that are not in it any
     /// more are left alone. `now` dates what is told of it.
     pub(super) fn settle(

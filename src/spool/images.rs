@@ -373,6 +373,8 @@ impl Images {
 
     /// Commits ends, those that could not be committed before included, and removes the files.
     fn settle(&mut self, ends: Vec<(u64, End)>) {
+        // Nothing was lent out while outcomes waited: whoever sleeps until something can be claimed is to ask again.
+        let waited = !self.unsettled.is_empty();
         self.unsettled.extend(ends);
         let ends = std::mem::take(&mut self.unsettled);
         let (forget, now) = (self.forget.clone(), self.boots.wall_now());
@@ -382,6 +384,7 @@ impl Images {
         };
         self.followed.mail |= settled.put;
         self.set_waiting(self.waiting.saturating_sub(settled.waited));
+        self.news |= waited;
         self.forgot();
         for (seq, _) in &ends {
             self.loans.end(*seq, None);

@@ -572,6 +572,7 @@ impl World {
         }
         self.model.items.insert(seq, item);
         self.model.kept += 1;
+        self.model.flushed();
     }
 
     // ---- starts ----

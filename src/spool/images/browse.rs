@@ -221,8 +221,8 @@ impl Images {
         }
         let mut row = recover::row_of(facts, len, &self.cx.now);
         row.state = self.state_of(facts);
-        let rows = [row];
-        self.with_db(|db| db.insert(&rows, &[]))?;
+        self.with_db(|db| db.take_in(&row))?;
+        self.used += len;
         self.recount_waiting();
         self.news = true;
         info!(seq, "A picture without a row is queued.");

@@ -179,8 +179,8 @@ impl Images {
 
     /// Takes over what an index says that was just opened.
     pub(super) fn take_over_followed(&mut self, rebuilt: bool) -> Result<(), DbError> {
-        self.begin_purge();
         let Some(db) = &mut self.index else { return Ok(()) };
+        let purges = db.next_purge()?.is_some();
         // Messages that were put by a commit which seemed to fail.
         self.followed.mail = true;
         // Told by its number, and not by who rebuilt it: the step after that may have failed.
@@ -191,6 +191,9 @@ impl Images {
             db.pause()?;
         }
         self.followed.paused = db.paused()?;
+        if purges {
+            self.begin_purge();
+        }
         Ok(())
     }
 
