@@ -1,6 +1,8 @@
 //! A backlog of 20,000 pictures: what a start and a claim touch of it, and how a lost index comes back while the spool
 //! is in use. Counted in files opened (inotify), never in time. `make backlog` does it with a million.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, its helpers too")]
+
 #[path = "support/backlog.rs"]
 mod backlog;
 #[allow(dead_code, reason = "it serves the other tests of the spool, too")]

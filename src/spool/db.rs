@@ -186,7 +186,7 @@ impl Db {
     }
 
     /// Puts in a picture that lies below `high_seq`, durably: no start would look for it again.
-    pub(super) fn take_in(&mut self, item: &NewItem) -> Result<()> {
+    pub(super) fn insert_durably(&mut self, item: &NewItem) -> Result<()> {
         self.transact(Sync::Full, |tx| Filler { tx }.put(item))
     }
 

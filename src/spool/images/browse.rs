@@ -221,7 +221,7 @@ impl Images {
         }
         let mut row = recover::row_of(facts, len, &self.cx.now);
         row.state = self.state_of(facts);
-        self.with_db(|db| db.take_in(&row))?;
+        self.with_db(|db| db.insert_durably(&row))?;
         self.used += len;
         self.recount_waiting();
         self.news = true;
