@@ -166,7 +166,8 @@ impl Images {
             waiting: 0,
             waiting_since: None,
             adopted: found.adopted,
-            news: false,
+            // Whoever waits for a spool that could not be opened hears of it.
+            news: true,
             followed: Followed::default(),
         };
         images.take_over(found)?;
