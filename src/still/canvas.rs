@@ -4,8 +4,9 @@
 //! kept. Pure. Privacy masks are painted before anything can be drawn or shown, as on every picture. What
 //! lies outside of the canvas is left out; nothing that is drawn can panic. Letters are the burnt-in text's.
 
-use fast_image_resize::images::{Image as Scaled, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use turbojpeg::{Decompressor, Image, PixelFormat as Samples, ScalingFactor, Subsamp};
 
 use super::encode::{EncodeError, Encoder, Planes};
@@ -113,11 +114,13 @@ impl Canvas {
             return Ok(self.clone());
         }
         let side = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
-        let from = ImageRef::new(side(self.width), side(self.height), &self.rgb, PixelType::U8x3)?;
-        let mut scaled = Scaled::new(side(to.0), side(to.1), PixelType::U8x3);
+        let from =
+            TypedImageRef::<U8x3>::from_buffer(side(self.width), side(self.height), &self.rgb)?;
+        let mut rgb = vec![0; to.0 * to.1 * 3];
+        let mut scaled = TypedImage::<U8x3>::from_buffer(side(to.0), side(to.1), &mut rgb)?;
         let how = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-        Resizer::new().resize(&from, &mut scaled, &how)?;
-        Ok(Self { width: to.0, height: to.1, rgb: scaled.into_vec() })
+        Resizer::new().resize_typed(&from, &mut scaled, &how)?;
+        Ok(Self { width: to.0, height: to.1, rgb })
     }
 
     /// Brings one pixel so far towards a colour, 0 to 1.
