@@ -1,8 +1,9 @@
 //! The thread that owns every file and every row.
 //!
 //! Each turn takes what came: claims given back, calls, one group of pictures, and the ends of events all
-//! of whose pictures are written. Outcomes of one turn are committed together, and so are conclusions. It is idle while it waits and busy otherwise, within [`DEADLINE`] a turn. It
-//! ends when the mailbox is closed and empty, after everything it was given is durable.
+//! of whose pictures are written. Outcomes of one turn are committed together, and so are conclusions. It is
+//! idle while it waits and busy otherwise, within [`DEADLINE`] a turn. It ends when the mailbox is closed and
+//! empty, after everything it was given is durable.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ impl Worker {
         let _gone = Gone(Arc::clone(&self.mailbox));
         let mut flushes: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
         loop {
+            // Before it waits: an opening is news too, and nothing else may be due.
+            self.tell_news();
             self.beat.idle();
             let work = self.mailbox.take(self.images.next_due(), self.images.max_bytes());
             self.beat.busy();
@@ -67,12 +70,6 @@ impl Worker {
             for (_, reply) in flushed {
                 reply.send(()).ok(); // whoever asked may have gone
             }
-            if self.images.take_news() {
-                self.changed.send_modify(|n| *n = n.wrapping_add(1));
-            }
-            if self.images.take_mail() {
-                self.mail.send_modify(|n| *n = n.wrapping_add(1));
-            }
             if work.over {
                 break;
             }
@@ -82,6 +79,15 @@ impl Worker {
         drop(lock);
         beat.idle();
         stopped.send_replace(true);
+    }
+
+    fn tell_news(&mut self) {
+        if self.images.take_news() {
+            self.changed.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        if self.images.take_mail() {
+            self.mail.send_modify(|n| *n = n.wrapping_add(1));
+        }
     }
 
     /// Claims first: they need no disk, and uploads go on while outcomes are made durable, together.

@@ -5,7 +5,7 @@
 //! enlarged; sides are whole numbers of chroma samples, so no plane needs filling up.
 //!
 //! The scaler is called by the type of its samples: by a name for that type, which it also takes, it brings
-//! its code for all of them, 2.4 MB.
+//! its code for all of them.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8;

@@ -159,6 +159,19 @@ mod tests {
         assert_eq!(raw.buf.len(), 2 * 4096 + ROOM);
     }
 
+    #[test]
+    fn garbage_that_begins_like_a_picture_takes_no_more_than_its_segment_says() {
+        // A frame header with the next frame's first two bytes for its length: 65,496.
+        let good: Vec<_> = (0..=255).cycle().take(2_000).map(image).collect();
+        let bytes: usize = good.iter().map(Vec::len).sum();
+        assert!(bytes > 70_000, "{bytes}");
+        let mut pieces: Vec<&[u8]> = vec![&[0xff, 0xd8, 0xff, 0xc0]];
+        pieces.extend(good.iter().map(Vec::as_slice));
+        let (lent, _) = feed(&mut Frames::jpeg(), &pieces);
+        let after = bytes - lent.iter().skip(1).map(Vec::len).sum::<usize>();
+        assert!(lent.len() > 1 && lent.last() == good.last() && after < 66_500, "{after}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
