@@ -26,6 +26,7 @@ mod boots;
 pub mod browse;
 mod claim;
 mod db;
+mod error;
 mod files;
 mod follow;
 mod followed;
@@ -37,13 +38,13 @@ mod numbers;
 mod recover;
 mod reserve;
 pub mod retention;
+mod snapshot;
 mod thread;
 pub mod trailer;
 mod unwritten;
 mod waiting;
 
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ use tracing::error;
 
 pub use self::claim::{Claim, Loaded, ReadError};
 pub use self::db::{LostOf, Moment};
+pub use self::error::{OpenError, SpoolError};
 pub use self::files::load_image;
 pub use self::follow::{
     Acceptance, Address, Conclusion, DueEvent, Kind, Message, NewCommand, OutboxSum, OutboxSums,
@@ -61,8 +63,8 @@ pub use self::follow::{
 pub use self::held::{AtRisk, Durability, Spill};
 use self::images::Images;
 use self::mailbox::{CALLS, Call, Mailbox};
-use self::recover::RecoverError;
 use self::retention::Limits;
+pub use self::snapshot::{ClassStock, Rebuilding, Snapshot};
 use self::thread::{DEADLINE, Worker};
 use self::waiting::Waiting;
 use crate::clock::WallTime;
@@ -168,148 +170,6 @@ pub struct Opened {
     pub newest_wall: Option<WallTime>,
     /// Somebody wants no camera to be open.
     pub private: bool,
-}
-
-/// Why the spool cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another agent runs on this spool: stop it, or give this one a path of its own.
-    #[error("the spool {path} is in use by {}", holder(*.pid))]
-    Locked {
-        /// The spool.
-        path: PathBuf,
-        /// The other agent, where it told.
-        pid: Option<u32>,
-    },
-    /// The directory cannot be made, read or written: fix the path, its rights or the disk.
-    #[error("cannot open the spool: {path}")]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The index can be neither opened nor rebuilt.
-    #[error("cannot open the spool's index: {0}")]
-    Index(String),
-}
-
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
-}
-
-impl From<RecoverError> for OpenError {
-    fn from(e: RecoverError) -> Self {
-        match e {
-            RecoverError::Io { path, source } => Self::Io { path, source },
-            RecoverError::Index(e) => Self::Index(e.to_string()),
-        }
-    }
-}
-
-/// Why the spool did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// It has stopped, or is about to: end too.
-    #[error("the spool has stopped")]
-    Stopped,
-    /// The disk failed; nothing has changed: try again later.
-    #[error("the boot record cannot be written")]
-    Storage(#[source] io::Error),
-    /// The index is being opened again: try again later.
-    #[error("the spool's index cannot be read now")]
-    Index,
-    /// The disk is so full that the spool is not open yet: it opens when there is room.
-    #[error(
-        "the disk is full and the spool cannot be opened: no picture is kept until there is room"
-    )]
-    NoRoom,
-}
-
-/// What is queued of one class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClassStock {
-    /// Pictures.
-    pub queued: u64,
-    /// Bytes of their files.
-    pub bytes: u64,
-}
-
-/// How far a rebuild of the index has come, in this run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rebuilding {
-    /// Files read.
-    pub files: u64,
-    /// Directories of at most 1024 files each that were to be read, and those of them that still are.
-    pub dirs: u64,
-    /// See there.
-    pub dirs_left: u64,
-}
-
-/// One consistent reading of the spool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Pictures that were ever durable or stored, in this generation of the ledger.
-    pub kept: u64,
-    /// Pictures that a store has.
-    pub stored: u64,
-    /// Pictures on their way, waiting ones and those in flight included.
-    pub queued: u64,
-    /// Pictures set aside.
-    pub quarantined: u64,
-    /// Pictures given up, by reason, in the order of [`Loss::ALL`].
-    pub lost: [u64; Loss::ALL.len()],
-    /// The same by camera, class and reason.
-    pub lost_of: Vec<LostOf>,
-    /// What is queued, in the order of `contract::Class`.
-    pub classes: [ClassStock; 4],
-    /// Queued pictures that wait for a trusted clock.
-    pub waiting: u64,
-    /// How long the first of them has waited, in this run.
-    pub waiting_for: Option<Duration>,
-    /// Queued pictures that are claimed.
-    pub in_flight: u64,
-    /// Queued pictures whose retry is not due.
-    pub resting: u64,
-    /// Pictures in memory only: in hand still, and not among the kept.
-    pub at_risk: AtRisk,
-    /// Bytes of all image files.
-    pub bytes: u64,
-    /// The quota.
-    pub max_bytes: u64,
-    /// What the file system leaves of it: bytes that may be held now.
-    pub room: u64,
-    /// Pictures adopted when this run began: kept by an earlier run, so not in this run's account.
-    pub adopted: u64,
-    /// A rebuild of the index that goes on; what it has not found yet is in none of these sums.
-    pub rebuilding: Option<Rebuilding>,
-    /// Highest sequence number in the ledger.
-    pub high_seq: u64,
-    /// The ledger's generation: above 1 the index was lost and the sums began anew.
-    pub generation: u64,
-    /// When this generation began.
-    pub began: Moment,
-    /// Are uploads paused?
-    pub paused: bool,
-    /// Messages that must arrive.
-    pub outbox: OutboxSums,
-    /// Commands written down and not ended.
-    pub open_commands: u64,
-}
-
-impl Snapshot {
-    /// Pictures lost over all reasons.
-    #[must_use]
-    pub fn lost_total(&self) -> u64 {
-        self.lost.iter().sum()
-    }
-
-    /// Invariant 2, second sum.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.kept == self.stored + self.queued + self.quarantined + self.lost_total()
-    }
 }
 
 /// The handle; cheap to clone. When the last one is dropped the thread flushes and ends.

@@ -21,11 +21,12 @@ mod follow;
 mod group;
 mod held;
 mod index;
+mod lend;
 mod purge;
 mod rebuild;
+mod remove;
 mod room;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -38,8 +39,8 @@ pub(super) use self::group::group_len;
 use self::index::REOPEN;
 use self::room::Cursors;
 use super::boots::Boots;
-use super::db::{ClassTotals, Db, End, Item, PAGE};
-use super::files::{self, DIR_SHIFT, SEQ_END};
+use super::db::{ClassTotals, Db, End};
+use super::files::SEQ_END;
 use super::held::{Durability, Held};
 use super::loans::{Loans, Warm};
 use super::numbers::Numbers;
@@ -47,7 +48,7 @@ use super::recover::{self, Context, Rebuild};
 use super::reserve::Reserve;
 use super::retention::Limits;
 use super::unwritten::Unwritten;
-use super::{ClassStock, Loss, Opened, Order, Outcome, Quarantine, Receipt, Snapshot, claim};
+use super::{ClassStock, Loss, Opened, Outcome, Quarantine, Receipt, Snapshot, claim};
 
 /// Most pictures that are let go of in one transaction.
 pub(super) const EVICT_ITEMS: usize = 64;
@@ -218,39 +219,6 @@ impl Images {
         self.index.is_none() || !self.unsettled.is_empty() || self.followed.holds()
     }
 
-    /// Lends out the newest or oldest picture that may be claimed.
-    pub(super) fn claim(&mut self, order: Order) -> Option<claim::Parts> {
-        // What is held has higher numbers than nearly all that is written.
-        match order {
-            _ if self.followed.paused || self.purge_at.is_some() => None,
-            Order::Newest => self.claim_held(order).or_else(|| self.claim_written(order)),
-            Order::Oldest => self.claim_written(order).or_else(|| self.claim_held(order)),
-        }
-    }
-
-    fn claim_written(&mut self, order: Order) -> Option<claim::Parts> {
-        if !self.unsettled.is_empty() {
-            return None;
-        }
-        let item = self.next_free(order)?;
-        let offset_ns = self.boots.offset_of(&item.boot, item.seq);
-        let ticket = self.loans.lend(item.seq, item.camera, item.class, item.bytes);
-        let source = match self.warm.get(item.seq) {
-            Some((facts, body)) => claim::Source::Warm(Box::new(facts), body),
-            None => claim::Source::File(self.cx.layout.image(item.seq)),
-        };
-        Some(claim::Parts { seq: item.seq, attempts: item.attempts, source, offset_ns, ticket })
-    }
-
-    /// A claim was dropped without an outcome.
-    pub(super) fn give_back(&mut self, seq: u64, ticket: u64) {
-        let settled = !self.unsettled.iter().any(|(s, _)| *s == seq);
-        if settled && self.loans.give_back(seq, ticket) {
-            self.news = true;
-            self.write_returned(seq);
-        }
-    }
-
     /// Takes outcomes: ends first, in one durable transaction; then attempts and rests.
     pub(super) fn finish(&mut self, outcomes: Vec<Told>) {
         let (mut ends, mut refused) = (Vec::new(), Vec::new());
@@ -407,74 +375,7 @@ impl Images {
         missing && self.cx.layout.identity().exists()
     }
 
-    fn remove_files(&mut self, seqs: Vec<u64>) {
-        for seq in seqs {
-            self.warm.forget(seq);
-            self.loans.end(seq, None); // what is gone rests no more
-            if self.remove_file(seq) {
-                self.forget.push(seq);
-            }
-        }
-        // The reserve first, before a picture takes what is free now. Where it does not fit, the next picture sees to it.
-        self.reserve.regrow().ok();
-    }
-
-    /// As [`Images::remove_files`], and no power cut brings one back: their rows are not deleted before their names are
-    /// gone durably. For whatever somebody was promised to be gone; what is stored, or gave way, may come back as a file
-    /// without a row on a file system that flushes no name along with another file's bytes.
-    fn remove_for_good(&mut self, seqs: Vec<u64>) {
-        let dirs: BTreeSet<u64> = seqs.iter().map(|seq| seq >> DIR_SHIFT).collect();
-        self.remove_files(seqs);
-        for dir in dirs {
-            match files::sync_dir(&self.cx.layout.dir(dir)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    warn!(%error, dir, "Removed images may be back after a power cut; the next start removes them again.");
-                    self.forget.retain(|seq| seq >> DIR_SHIFT != dir);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn remove_file(&self, seq: u64) -> bool {
-        let removed = self.cx.layout.remove_image(seq);
-        if let Err(error) = &removed {
-            warn!(%error, seq, "An image file cannot be removed; the next start tries again.");
-        }
-        removed.is_ok()
-    }
-
-    /// The rows in `forget` are deleted: directories may be empty now.
-    fn forgot(&mut self) {
-        let dirs: BTreeSet<u64> = self.forget.drain(..).map(|seq| seq >> DIR_SHIFT).collect();
-        if let Some(db) = &self.index {
-            recover::tidy(db, &self.cx.layout, &dirs, self.current_dir);
-        }
-    }
-
-    // ---- claims and waiting ----
-
-    fn next_free(&mut self, order: Order) -> Option<Item> {
-        let now = Instant::now();
-        let mut from = match order {
-            Order::Newest => SEQ_END,
-            Order::Oldest => 0,
-        };
-        loop {
-            let page = self.with_db(|db| match order {
-                Order::Newest => db.newest(from),
-                Order::Oldest => db.oldest(from),
-            })?;
-            let full = page.len() == PAGE;
-            from = page.last()?.seq;
-            if let Some(item) = page.into_iter().find(|item| self.loans.is_free(item.seq, now)) {
-                return Some(item);
-            }
-            if !full {
-                return None;
-            }
-        }
-    }
+    // ---- waiting for a clock ----
 
     /// Makes ready what the boot record lets go. The record is the truth and durable already; rows that
     /// lag are released by the next recovery.

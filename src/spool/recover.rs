@@ -9,6 +9,7 @@
 //! Called by `Spool::open`, and by the spool's thread when the index failed under it. Every step may be
 //! cut off by a power cut and is done again by the next start.
 
+mod identity;
 mod rebuild;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
 
+use self::identity::{keep_identity, new_uuid, read_identity, write_identity};
 pub(super) use self::rebuild::Rebuild;
 use super::db::{Db, DbError, Follow, Ledger, Moment, NewItem, Part, State};
 use super::files::{self, DIR_SHIFT, Identity, ImageError, Layout, SEQ_END};
@@ -398,38 +400,6 @@ fn finish_done(cx: &Context, done: &mut Recovered) -> Result<()> {
     Ok(())
 }
 
-fn read_identity(layout: &Layout) -> Result<Option<Identity>> {
-    let path = layout.identity();
-    match files::read_json::<Identity>(&path) {
-        Ok(Some(identity)) if identity.format != 1 => {
-            let why = format!("the spool has format {}, this agent knows 1", identity.format);
-            Err(at(&path)(io::Error::new(io::ErrorKind::Unsupported, why)))
-        }
-        Ok(identity) => Ok(identity),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            warn!(%error, "spool.json is broken and will be written anew.");
-            Ok(None)
-        }
-        Err(e) => Err(at(&path)(e)),
-    }
-}
-
-/// Writes `spool.json` anew from the ledger where it is gone.
-fn keep_identity(layout: &Layout, identity: Option<Identity>, db: &Db) -> Result<()> {
-    if identity.is_none() {
-        let Ledger { spool, generation, high_seq, .. } = db.ledger()?;
-        let seq_floor = high_seq + 1;
-        write_identity(layout, Identity { format: 1, uuid: spool, generation, seq_floor })?;
-    }
-    Ok(())
-}
-
-fn write_identity(layout: &Layout, identity: Identity) -> Result<Identity> {
-    let path = layout.identity();
-    files::replace_json(&path, &identity).map_err(at(&path))?;
-    Ok(identity)
-}
-
 /// Moves a damaged index and its log out of the way, under the first free number.
 pub(super) fn set_aside(layout: &Layout) -> Result<()> {
     let root = layout.root();
@@ -449,14 +419,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
-}
-
-/// A random UUID, version 4. It tells spools apart and guards nothing.
-fn new_uuid() -> String {
-    let n = (fastrand::u128(..) & !(0xf << 76) & !(3 << 62)) | (4 << 76) | (2 << 62);
-    let hex = format!("{n:032x}");
-    let part = |from, to| hex.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RecoverError + use<> {

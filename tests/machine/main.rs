@@ -17,6 +17,7 @@
     reason = "a test may fail by panic, its helpers too"
 )]
 
+mod asked;
 #[path = "../spool/command_model.rs"]
 mod command_model;
 mod compare;
@@ -26,6 +27,7 @@ mod disk;
 mod fixture;
 mod model;
 mod ops;
+mod pictures;
 mod world;
 
 use std::path::PathBuf;

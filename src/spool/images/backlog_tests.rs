@@ -1,6 +1,7 @@
 //! No step of the daily work may cost more because much waits: counted in steps of SQLite's virtual machine, which are
 //! the same on every machine and at every hour.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use crate::contract::Class;
 use crate::health::Beat;
 use crate::spool::browse::{Ask, Filter};
 use crate::spool::db::{NewItem, State, steps};
-use crate::spool::files::Layout;
+use crate::spool::files::{DIR_SHIFT, Layout};
 use crate::spool::retention::Unit;
-use crate::spool::{Moment, browse};
+use crate::spool::{Moment, Order, browse};
 
 const FEW: u64 = 1000;
 const MANY: u64 = 20_000;
