@@ -3,21 +3,26 @@
 //! held in memory while uploads succeed.
 //!
 //! Driven by `benches/spool/run`, which makes an ext4 of its own on a loop device, so that the block
-//! layer's counters are this spool's alone: SPOOL_PATH is a directory on it, SPOOL_DEVICE its name.
+//! layer's counters are this spool's alone, and in the virtual device (`tests/device/scenarios/flash`), which has
+//! UBIFS and f2fs too. SPOOL_PATH is a directory on it; what reached it is told by SPOOL_DEVICE, a block device's
+//! name, or by SPOOL_FLASH, a histogram of the lengths that UBI wrote.
 
 // This binary's purpose is to print.
 #![allow(clippy::print_stdout)]
 
 #[path = "support/device.rs"]
 mod device;
+#[path = "spool/medium.rs"]
+mod medium;
 #[path = "spool/spill.rs"]
 mod spill;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use device::{BURST, Cost, Device, body};
+use medium::Medium;
 use tokio::task::JoinSet;
 use vedette::contract::key::DEFAULT_TEMPLATE;
 use vedette::spool::{Order, Outcome};
@@ -41,7 +46,7 @@ async fn measure(disk: &Disk) {
     let device = Device::new(disk.path.join("spool"), "disk", DEFAULT_TEMPLATE.into());
     let bodies: Vec<Bytes> = (0..2 * PICTURES).map(|n| body(n as u64, BYTES)).collect();
     let (single, burst) = bodies.split_at(PICTURES);
-    println!("{PICTURES} pictures of {BYTES} bytes each way, ext4\n");
+    println!("{PICTURES} pictures of {BYTES} bytes each way\n");
     println!("| | device bytes per byte | flushes per picture | CPU ms per picture | pictures/s |");
     println!("|---|---|---|---|---|");
     disk.row("kept, one at a time", async {
@@ -83,35 +88,30 @@ async fn remove(device: &Device, together: usize) {
 /// A disk and its counters.
 struct Disk {
     path: PathBuf,
-    device: String,
-}
-
-#[derive(Clone, Copy)]
-struct Counters {
-    bytes: u64,
-    flushes: u64,
+    medium: Medium,
 }
 
 impl Disk {
     fn from_env() -> Option<Self> {
-        let path = std::env::var_os("SPOOL_PATH")?.into();
-        Some(Self { path, device: std::env::var("SPOOL_DEVICE").ok()? })
+        Some(Self { path: std::env::var_os("SPOOL_PATH")?.into(), medium: Medium::from_env()? })
     }
 
     /// Does some work on [`PICTURES`] pictures and prints what it cost; what the file system wrote
     /// later is in the bytes, though not in the flushes.
     async fn row(&self, name: &str, work: impl Future<Output = ()>) {
         self.sync();
-        let before = self.counters();
+        let before = self.medium.written();
         let cost = Cost::of(work).await.1;
-        let flushes = self.counters().flushes - before.flushes;
+        let flushes = self.medium.written().flushes.zip(before.flushes);
         self.sync();
-        let bytes = self.counters().bytes - before.bytes;
+        let bytes = self.medium.written().bytes - before.bytes;
         let pictures = PICTURES as f64;
+        let flushes = flushes.map_or("-".to_owned(), |(after, before)| {
+            format!("{:.2}", (after - before) as f64 / pictures)
+        });
         println!(
-            "| {name} | {:.3} | {:.2} | {:.3} | {:.0} |",
+            "| {name} | {:.3} | {flushes} | {:.3} | {:.0} |",
             bytes as f64 / pictures / BYTES as f64,
-            flushes as f64 / pictures,
             cost.cpu.as_secs_f64() * 1e3 / pictures,
             pictures / cost.wall.as_secs_f64(),
         );
@@ -120,16 +120,5 @@ impl Disk {
     fn sync(&self) {
         let dir = File::open(&self.path).expect("the directory");
         rustix::fs::syncfs(dir).expect("a working disk");
-    }
-
-    /// Sectors written and flushes done, Documentation/block/stat.rst.
-    fn counters(&self) -> Counters {
-        let stat = Path::new("/sys/block").join(&self.device).join("stat");
-        let text = std::fs::read_to_string(stat).expect("the device's counters");
-        let field = |n: usize| text.split_whitespace().nth(n).and_then(|f| f.parse::<u64>().ok());
-        Counters {
-            bytes: field(6).expect("sectors written") * 512,
-            flushes: field(15).expect("flushes, Linux 5.5 or newer"),
-        }
     }
 }
