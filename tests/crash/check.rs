@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use vedette::spool::{Acceptance, Claim, Loss, Opened, Order, Snapshot, Spool};
 
-use crate::drive::{Said, body_of, command, failed, settings};
+use crate::drive::{Said, Workload, body_of, command, failed};
 use crate::fixture::{BOOT, moment};
 
 /// What recovery did.
@@ -36,14 +36,15 @@ impl Found {
 /// - nothing is claimed that is not whole, nor that nobody handed over;
 /// - `kept = stored + queued + quarantined + lost`, and each of them is what it must be;
 /// - no number is given twice; commands that were accepted are known;
+/// - of what was stored out of memory nothing is known, and none of its numbers is given again;
 /// - the second opening finds nothing to do, and the same account.
-pub(crate) async fn check(path: &Path, said: &Said, quota: u64) -> Result<Found> {
-    let (spool, opened) = open(path, quota)?;
-    let first = first(&spool, &opened, said, quota < 1 << 20).await;
+pub(crate) async fn check(path: &Path, said: &Said, workload: Workload) -> Result<Found> {
+    let (spool, opened) = open(path, workload)?;
+    let first = first(&spool, &opened, said, workload).await;
     spool.stop().await; // whatever was found, so that the disk can be unmounted
     let before = first?;
 
-    let (spool, again) = open(path, quota).context("the second opening")?;
+    let (spool, again) = open(path, workload).context("the second opening")?;
     let after = spool.snapshot().await.map(|s| sums(&s));
     spool.stop().await;
     let after = after?;
@@ -58,14 +59,16 @@ pub(crate) async fn check(path: &Path, said: &Said, quota: u64) -> Result<Found>
 }
 
 /// What the first opening shows; its sums.
-async fn first(spool: &Spool, opened: &Opened, said: &Said, evicts: bool) -> Result<Sums> {
+async fn first(spool: &Spool, opened: &Opened, said: &Said, workload: Workload) -> Result<Sums> {
     let snapshot = spool.snapshot().await?;
     ensure!(
         snapshot.holds() && snapshot.outbox.holds(),
         "the account does not add up: {snapshot:?}"
     );
     ensure!(said.wiped || !opened.rebuilt, "the index was rebuilt, and nobody removed it");
-    let highest = said.kept.last().copied().unwrap_or(0);
+    ensure!(snapshot.at_risk.pictures == 0, "in memory after a start: {:?}", snapshot.at_risk);
+    let sent = said.storing.last_key_value().map(|(seq, _)| seq);
+    let highest = said.kept.last().max(sent).copied().unwrap_or(0);
     ensure!(
         opened.next_seq > highest,
         "number {} is given again: {highest} is used",
@@ -73,15 +76,15 @@ async fn first(spool: &Spool, opened: &Opened, said: &Said, evicts: bool) -> Res
     );
     let queued = queued(spool, &snapshot, said).await?;
     let anew = opened.rebuilt || opened.generation > 1;
-    account(&snapshot, said, &queued, evicts, anew)?;
+    account(&snapshot, said, &queued, workload, anew)?;
     if !anew {
         commands(spool, said).await?;
     }
     Ok(sums(&spool.snapshot().await?))
 }
 
-fn open(path: &Path, quota: u64) -> Result<(Spool, Opened)> {
-    Ok(Spool::open(&settings(path, quota), moment(BOOT))?)
+fn open(path: &Path, workload: Workload) -> Result<(Spool, Opened)> {
+    Ok(Spool::open(&workload.settings(path), moment(BOOT))?)
 }
 
 /// Everything that can be claimed, loaded and compared.
@@ -126,9 +129,10 @@ fn account(
     snapshot: &Snapshot,
     said: &Said,
     queued: &BTreeSet<u64>,
-    evicts: bool,
+    workload: Workload,
     anew: bool,
 ) -> Result<()> {
+    let evicts = workload.evicts();
     let gone = said.kept.iter().filter(|s| !queued.contains(s) && !said.storing.contains_key(s));
     let gone: Vec<_> = gone.collect();
     let lost = snapshot.lost_total();
@@ -145,9 +149,13 @@ fn account(
     }
     let again: Vec<_> = said.stored.intersection(queued).collect();
     ensure!(again.is_empty(), "told to be stored, and queued: {again:?}");
-    let (least, most) = (said.stored.len() as u64, said.storing.len() as u64);
+    // What was stored out of memory may be in neither side of the sum.
+    let rows = said.stored.intersection(&said.durable).count();
+    let least = if workload.holds() { rows } else { said.stored.len() };
+    let (least, most) = (least as u64, said.storing.len() as u64);
     ensure!((least..=most).contains(&snapshot.stored), "{} stored of {most}", snapshot.stored);
-    let (least, most) = (said.kept.len() as u64, said.given);
+    let least = if workload.holds() { said.durable.len() } else { said.kept.len() };
+    let (least, most) = (least as u64, said.given);
     ensure!((least..=most).contains(&snapshot.kept), "{} kept of {most}", snapshot.kept);
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use vedette::account::{Account, Refusal};
@@ -14,7 +15,7 @@ use vedette::contract::{Class, Facts};
 use vedette::spool::retention::Limits;
 use vedette::spool::{
     Acceptance, Address, Claim, Conclusion, Durability, NewCommand, Opened, Order, Outcome,
-    Settings, Spool,
+    Settings, Spill, Spool,
 };
 use vedette::still::Shot;
 
@@ -24,6 +25,8 @@ const WORKLOAD: &str = "VEDETTE_CRASH_WORKLOAD";
 const PATH: &str = "VEDETTE_CRASH_SPOOL";
 /// Bytes of a picture where its size matters.
 pub(crate) const LARGE: usize = 100_000;
+/// Nothing is written because of the time: the same is done in each run.
+const NEVER: Duration = Duration::from_secs(86_400);
 /// Wall time minus CLOCK_BOOTTIME, as told once the clock is trusted: 2026.
 const OFFSET_NS: i64 = 1_790_000_000_000_000_000;
 
@@ -38,6 +41,8 @@ pub(crate) enum Workload {
     Uploads,
     /// A spool far too small.
     Eviction,
+    /// Pictures are held in memory; most are stored from there, others are written after all.
+    Spill,
     /// The index is removed, and built again from the files.
     Rebuild,
     /// Eight pictures, four of them stored, one command: each system call of it is a place to be killed at.
@@ -51,11 +56,12 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Bursts,
         Self::Singles,
         Self::Uploads,
         Self::Eviction,
+        Self::Spill,
         Self::Rebuild,
         Self::Eight,
         Self::Open,
@@ -69,6 +75,7 @@ impl Workload {
             Self::Singles => "singles",
             Self::Uploads => "uploads",
             Self::Eviction => "eviction",
+            Self::Spill => "spill",
             Self::Rebuild => "rebuild",
             Self::Eight => "eight",
             Self::Open => "open",
@@ -77,17 +84,22 @@ impl Workload {
         }
     }
 
-    pub(crate) fn quota(self) -> u64 {
-        if self == Self::Eviction { 150_000 } else { 1 << 30 }
+    /// Are pictures given up for want of room?
+    pub(crate) fn evicts(self) -> bool {
+        self == Self::Eviction
     }
-}
 
-/// The only place that makes a spool's settings here.
-pub(crate) fn settings(path: &Path, max_bytes: u64) -> Settings {
-    Settings {
-        path: path.to_owned(),
-        limits: Limits::bytes(max_bytes),
-        durability: Durability::Always,
+    /// Are pictures held in memory, and stored without ever being written?
+    pub(crate) fn holds(self) -> bool {
+        self == Self::Spill
+    }
+
+    /// The only place that makes a spool's settings here.
+    pub(crate) fn settings(self, path: &Path) -> Settings {
+        let max_bytes = if self.evicts() { 150_000 } else { 1 << 30 };
+        let spill = Spill { max_bytes: 100_000, after: NEVER };
+        let durability = if self.holds() { Durability::Spill(spill) } else { Durability::Always };
+        Settings { path: path.to_owned(), limits: Limits::bytes(max_bytes), durability }
     }
 }
 
@@ -134,6 +146,8 @@ struct Driver {
     next: u64,
     /// Pictures may be refused for want of room.
     refuses: bool,
+    /// Pictures that were handed over and may be in memory only.
+    held: BTreeMap<u64, Account>,
     rng: fastrand::Rng,
 }
 
@@ -142,8 +156,8 @@ impl Driver {
         let (spool, opened) = open(path, workload);
         say("open");
         let rng = fastrand::Rng::with_seed(opened.next_seq);
-        let refuses = workload == Workload::Eviction;
-        let mut d = Self { spool, next: opened.next_seq, refuses, rng };
+        let (refuses, held) = (workload.evicts(), BTreeMap::new());
+        let mut d = Self { spool, next: opened.next_seq, refuses, held, rng };
         match workload {
             Workload::Bursts => {
                 for n in 0..12 {
@@ -185,6 +199,7 @@ impl Driver {
                 d.upload(2).await;
                 d.keep(1).await;
             }
+            Workload::Spill => d.spill().await,
             Workload::Eight => d.eight().await,
             Workload::Open => {}
             Workload::Burst100k => d.keep_large(96, 96).await,
@@ -202,6 +217,41 @@ impl Driver {
         self.keep(4).await;
         self.upload(3).await;
         self.keep(2).await;
+    }
+
+    /// The store takes most pictures, and sometimes one not, so that what is held is written.
+    async fn spill(&mut self) {
+        self.trust_at(0, 0).await;
+        self.keep(3).await;
+        for n in 0..36 {
+            match n % 9 {
+                8 => self.bring_back().await,
+                _ => {
+                    let many = self.rng.usize(1..4);
+                    self.upload(many).await;
+                }
+            }
+            for _ in 0..self.rng.u64(1..4) {
+                say(&format!("given {}", self.next));
+                self.held.insert(self.next, self.hand_over(self.next, None));
+                self.next += 1;
+            }
+            self.tell_kept();
+        }
+    }
+
+    /// An upload ends, and nobody knows how.
+    async fn bring_back(&self) {
+        let Some(claim) = self.spool.claim(Order::Newest).await.unwrap() else { return };
+        say(&format!("storing {} {}", claim.seq, claim.load().unwrap().key));
+        self.spool.finish(claim.seq, Outcome::Released, None).await.unwrap();
+    }
+
+    /// Tells of those that are durable or stored by now.
+    fn tell_kept(&mut self) {
+        let done = |account: &Account| account.sums().kept == 1;
+        self.held.iter().filter(|(_, a)| done(a)).for_each(|(seq, _)| say(&format!("kept {seq}")));
+        self.held.retain(|_, account| !done(account));
     }
 
     /// Hands over so many, and tells of each that was kept.
@@ -302,7 +352,7 @@ impl Driver {
         let (spool, opened) = open(path, workload);
         assert!(opened.rebuilt && opened.generation > 1, "{opened:?}");
         say("open");
-        Self { spool, next: opened.next_seq, refuses: self.refuses, rng: self.rng }
+        Self { spool, next: opened.next_seq, ..self }
     }
 }
 
@@ -312,7 +362,7 @@ async fn finish(spool: Spool, claim: Claim) -> u64 {
 }
 
 fn open(path: &Path, workload: Workload) -> (Spool, Opened) {
-    Spool::open(&settings(path, workload.quota()), moment(BOOT)).unwrap()
+    Spool::open(&workload.settings(path), moment(BOOT)).unwrap()
 }
 
 // ---- who watches it ----
@@ -360,6 +410,8 @@ pub(crate) struct Said {
     pub(crate) storing: BTreeMap<u64, String>,
     /// Pictures that the spool was told to be stored, and it answered.
     pub(crate) stored: BTreeSet<u64>,
+    /// Those that were acknowledged before somebody had them: with rows of their own.
+    pub(crate) durable: BTreeSet<u64>,
     pub(crate) accepted: BTreeSet<String>,
     pub(crate) concluded: BTreeSet<String>,
     /// The clock is trusted, and that is written down.
@@ -375,7 +427,12 @@ impl Said {
         let seq = || rest.split(' ').next().unwrap().parse::<u64>().unwrap();
         match what {
             "given" => self.given = seq(),
-            "kept" => assert!(self.kept.insert(seq()), "kept twice: {line}"),
+            "kept" => {
+                assert!(self.kept.insert(seq()), "kept twice: {line}");
+                if !self.storing.contains_key(&seq()) {
+                    self.durable.insert(seq());
+                }
+            }
             "storing" => {
                 let key = rest.split_once(' ').unwrap().1;
                 let before = self.storing.insert(seq(), key.to_owned());

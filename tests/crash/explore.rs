@@ -165,7 +165,7 @@ impl Place {
             *holes += tear::tear(&spool, &self.work, said, &mut rng);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let found = runtime.block_on(check::check(&spool, said, workload.quota()));
+        let found = runtime.block_on(check::check(&spool, said, workload));
         disk::umount(&root);
         found
     }

@@ -54,8 +54,14 @@ const KILLS: usize = 24;
 const KILLS_FOR_A_BUG: usize = 200;
 
 /// What is explored.
-const WORKLOADS: [Workload; 5] =
-    [Workload::Bursts, Workload::Singles, Workload::Uploads, Workload::Eviction, Workload::Rebuild];
+const WORKLOADS: [Workload; 6] = [
+    Workload::Bursts,
+    Workload::Singles,
+    Workload::Uploads,
+    Workload::Eviction,
+    Workload::Spill,
+    Workload::Rebuild,
+];
 const JOURNALS: [Journal; 2] = [Journal::Ordered, Journal::Writeback];
 
 /// Bugs that a shim before the C library can plant, by name, and its rules.
@@ -297,11 +303,12 @@ fn plant_bugs(tally: &mut Tally, place: &Place) {
     }
 }
 
-/// Explores the two workloads in which every order matters; what was found, if anything was.
+/// Explores the workloads in which every order matters; what was found, if anything was.
 fn caught(place: &Place, args: &Arguments, shim: &Shim, rules: &str) -> Option<String> {
     let each = args.states.div_ceil(12);
     let reports: Vec<Report> = [
         (Workload::Bursts, Journal::Ordered),
+        (Workload::Spill, Journal::Ordered),
         (Workload::Uploads, Journal::Ordered),
         (Workload::Uploads, Journal::Writeback),
     ]

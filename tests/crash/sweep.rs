@@ -178,8 +178,7 @@ impl Sweep {
     }
 
     fn judge(&mut self, left: &Left) -> Result<(), String> {
-        let quota = Workload::Eight.quota();
-        let found = self.runtime.block_on(check::check(&left.spool(), &left.said, quota));
+        let found = self.runtime.block_on(check::check(&left.spool(), &left.said, Workload::Eight));
         self.found.add(found.map_err(|e| format!("{e:#}"))?);
         Ok(())
     }
