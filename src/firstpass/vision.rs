@@ -83,32 +83,37 @@ pub(super) fn of_frame(frame: &Frame<'_>, luma_bits: &[u16]) -> Option<Colour> {
 /// Mean spread of both kinds of chroma.
 fn spread(frame: &Frame<'_>) -> Option<f32> {
     let [first, second, third] = frame.geometry.layers(frame.data).ok()?;
-    // Where a kind begins in a row, and the bytes from one of it to the next.
-    let of = |layer: Layer<'_>, at: usize, step: usize| {
-        let every = (layer.rows().len() / ROWS).max(1);
-        let mut sums = (0.0, 0.0, 0.0);
-        for row in layer.rows().skip(every / 2).step_by(every) {
-            // One run of four: the picture is wide, and colour seldom a hair.
-            for run in row.get(at..).unwrap_or_default().chunks_exact(RUN * step).step_by(4) {
-                let sum: u32 = run.iter().step_by(step).map(|&c| u32::from(c)).sum();
-                let mean = sum as f32 / RUN as f32;
-                sums = (sums.0 + 1.0, sums.1 + mean, sums.2 + mean * mean);
-            }
-        }
-        deviation(sums)
-    };
     let (u, v) = match frame.geometry.format {
-        PixelFormat::Yuyv | PixelFormat::Yvyu => (of(first, 1, 4)?, of(first, 3, 4)?),
-        PixelFormat::Uyvy | PixelFormat::Vyuy => (of(first, 0, 4)?, of(first, 2, 4)?),
+        PixelFormat::Yuyv | PixelFormat::Yvyu => {
+            (spread_of::<4>(first, 1)?, spread_of::<4>(first, 3)?)
+        }
+        PixelFormat::Uyvy | PixelFormat::Vyuy => {
+            (spread_of::<4>(first, 0)?, spread_of::<4>(first, 2)?)
+        }
         PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::Nv16 | PixelFormat::Nv61 => {
-            (of(second, 0, 2)?, of(second, 1, 2)?)
+            (spread_of::<2>(second, 0)?, spread_of::<2>(second, 1)?)
         }
         PixelFormat::I420 | PixelFormat::Yv12 | PixelFormat::I422 => {
-            (of(second, 0, 1)?, of(third, 0, 1)?)
+            (spread_of::<1>(second, 0)?, spread_of::<1>(third, 0)?)
         }
         _ => return None,
     };
     Some((u + v) / 2.0)
+}
+
+/// Of one kind, which begins at `at` in a row and has `STEP` bytes from one of it to the next.
+fn spread_of<const STEP: usize>(layer: Layer<'_>, at: usize) -> Option<f32> {
+    let every = (layer.height() / ROWS).max(1);
+    let mut sums = (0.0, 0.0, 0.0);
+    for row in (every / 2..layer.height()).step_by(every).map(|y| layer.row(y)) {
+        // One run of four: the picture is wide, and colour seldom a hair.
+        for run in row.get(at..).unwrap_or_default().chunks_exact(RUN * STEP).step_by(4) {
+            let sum: u32 = run.as_chunks::<STEP>().0.iter().map(|c| u32::from(c[0])).sum();
+            let mean = sum as f32 / RUN as f32;
+            sums = (sums.0 + 1.0, sums.1 + mean, sums.2 + mean * mean);
+        }
+    }
+    deviation(sums)
 }
 
 /// Standard deviation out of count, sum and squares; a tint over all of the picture is no colour.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Verdict;
 use super::tiles::{ACROSS, Sums, Tiles};
 use crate::clock::BootTime;
+use crate::firstpass::shrink::{Loops, widest};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -91,9 +92,7 @@ impl Layout {
             false => {
                 self.other_since = None;
                 let rate = f32::max(RATE, 1.0 / self.looks as f32);
-                for (learnt, &m) in self.learnt.iter_mut().zip(scene) {
-                    *learnt += (f32::from(m) - *learnt) * rate;
-                }
+                widest(Learn { learnt: &mut self.learnt, scene, rate });
                 self.brightness += (brightness - self.brightness) * rate;
             }
         }
@@ -122,20 +121,36 @@ impl Layout {
             let ys = span(j, DOWN, rows.saturating_sub(1));
             let with_below = ys.start * width..(ys.end + 1).min(rows) * width;
             let (then, now) = (&self.learnt[with_below.clone()], &scene[with_below]);
-            let Sums { then, now, both } = self.tiles.sums((then, now), width, &columns);
-            for (i, xs) in columns.iter().enumerate() {
-                let count = (2 * xs.len() * ys.len()) as f32;
-                votes.add(then[i], now[i], both[i], count, light);
+            let sums = self.tiles.sums((then, now), width, &columns);
+            for (sums, xs) in sums.into_iter().zip(&columns) {
+                votes.add(sums, (2 * xs.len() * ys.len()) as f32, light);
             }
         }
         votes
     }
 }
 
+/// Takes `rate` of a scene into the learnt one.
+struct Learn<'a> {
+    learnt: &'a mut [f32],
+    scene: &'a [i16],
+    rate: f32,
+}
+
+impl Loops for Learn<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (learnt, &m) in self.learnt.iter_mut().zip(self.scene) {
+            *learnt += (f32::from(m) - *learnt) * self.rate;
+        }
+    }
+}
+
 impl Votes {
-    /// One more tile: sums of squared differences of neighbours then and now, of their products, and how
-    /// many they are.
-    fn add(&mut self, then: f32, now: f32, both: f32, count: f32, light: f32) {
+    /// One more tile, and how many differences are in its sums.
+    fn add(&mut self, Sums { then, now, both }: Sums, count: f32, light: f32) {
         let rms = |squares: f32| (squares / f32::max(count, 1.0)).sqrt() / LEVEL;
         if rms(then) < TEXTURE {
             return;

@@ -1,118 +1,94 @@
 //! How much neighbours differ in the tiles of a scene, as it was learnt and as it is.
 //!
-//! Called by [`super::layout`]. A tile's sums are made in single precision, sample by sample and row by row;
-//! rounding makes that order count. So it is tiles that a vector holds beside each other: rows are taken
-//! apart for that, and all tiles of a row are added to at once.
+//! Called by [`super::layout`]. Sums are made in single precision, and rounding makes their order count: first
+//! down each column, then over the columns of a tile. So the loop is along the rows, as they lie in memory, and
+//! knows nothing of tiles.
 
 use std::ops::Range;
+
+use crate::firstpass::shrink::{Loops, widest};
 
 /// Tiles beside each other.
 pub(super) const ACROSS: usize = 8;
 
-/// Which columns each of them has; their widths differ by one at most.
+/// Which columns each of them has.
 type Columns = [Range<usize>; ACROSS];
 
-/// Of each tile, over all differences from the neighbour to the right and from that below.
+/// Over all differences from the neighbour to the right and from that below.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     /// Their squares in the learnt scene.
-    pub(super) then: [f32; ACROSS],
+    pub(super) then: f32,
     /// Their squares in this one.
-    pub(super) now: [f32; ACROSS],
+    pub(super) now: f32,
     /// The one times the other.
-    pub(super) both: [f32; ACROSS],
+    pub(super) both: f32,
 }
 
-/// Makes the sums; keeps its buffers.
+/// Makes the sums; keeps its buffers, one sum for each column.
 #[derive(Debug, Default)]
 pub(super) struct Tiles {
-    here: Row,
-    below: Row,
-}
-
-/// A row of samples, by how far into their tiles they lie. The last ones are neighbours only.
-#[derive(Debug, Default)]
-struct Row {
-    learnt: Vec<[f32; ACROSS]>,
-    scene: Vec<[i16; ACROSS]>,
+    then: Vec<f32>,
+    now: Vec<f32>,
+    both: Vec<f32>,
 }
 
 impl Tiles {
-    /// Of all rows but the last, which is a neighbour only. Both scenes are `width` wide, and so is no
+    /// Of each tile, and all rows but the last, which is a neighbour only. Both scenes are `width` wide, and so is no
     /// column's right neighbour beyond it.
     pub(super) fn sums(
         &mut self,
         (learnt, scene): (&[f32], &[i16]),
         width: usize,
         columns: &Columns,
-    ) -> Sums {
-        let shared = columns.iter().map(Range::len).min().unwrap_or_default();
-        let mut sums = Sums::default();
-        let mut rows = learnt.chunks_exact(width).zip(scene.chunks_exact(width));
-        let Some(mut here) = rows.next() else { return sums };
-        self.below.take(here, columns, shared);
-        for below in rows {
-            std::mem::swap(&mut self.here, &mut self.below);
-            self.below.take(below, columns, shared);
-            sums.add_shared(&self.here, &self.below);
-            for (i, xs) in columns.iter().enumerate() {
-                for x in xs.start + shared..xs.end {
-                    for (row, next) in [(here, x + 1), (below, x)] {
-                        sums.add(i, row.0[next] - here.0[x], row.1[next] - here.1[x]);
-                    }
-                }
-            }
-            here = below;
+    ) -> [Sums; ACROSS] {
+        for sums in [&mut self.then, &mut self.now, &mut self.both] {
+            sums.clear();
+            sums.resize(width, 0.0);
         }
-        sums
+        for start in (0..learnt.len().min(scene.len()).saturating_sub(width)).step_by(width) {
+            let pair = start..start + 2 * width;
+            if let (Some(learnt), Some(scene)) = (learnt.get(pair.clone()), scene.get(pair)) {
+                widest(Rows { learnt, scene, sums: self });
+            }
+        }
+        columns.each_ref().map(|xs| {
+            let sum = |of: &[f32]| of[xs.clone()].iter().sum();
+            Sums { then: sum(&self.then), now: sum(&self.now), both: sum(&self.both) }
+        })
     }
 }
 
-impl Row {
-    fn take(&mut self, (learnt, scene): (&[f32], &[i16]), columns: &Columns, shared: usize) {
-        take_apart(learnt, columns, shared + 1, &mut self.learnt);
-        take_apart(scene, columns, shared + 1, &mut self.scene);
-    }
+/// A row and the one below it. The right neighbour of the last column is the next row's first: what comes of that is
+/// in no tile, and rows of whole vectors are quicker.
+struct Rows<'a> {
+    learnt: &'a [f32],
+    scene: &'a [i16],
+    sums: &'a mut Tiles,
 }
 
-/// The first `count` samples of each tile, and what is right of a tile that is narrower.
-fn take_apart<T: Copy + Default>(
-    row: &[T],
-    columns: &Columns,
-    count: usize,
-    out: &mut Vec<[T; ACROSS]>,
-) {
-    let tiles = columns.each_ref().map(|xs| &row[xs.start..xs.start + count]);
-    out.resize(count, [T::default(); ACROSS]);
-    for (k, lanes) in out[..count].iter_mut().enumerate() {
-        *lanes = tiles.map(|tile| tile[k]);
-    }
-}
+impl Loops for Rows<'_> {
+    type Out = ();
 
-impl Sums {
-    /// The differences of one sample of tile `i`. Means are of one sign, so that theirs fit 16 bits.
+    /// Means are of one sign, so that their differences fit 16 bits.
     #[inline(always)]
-    fn add(&mut self, i: usize, was: f32, is: i16) {
-        let is = f32::from(is);
-        self.then[i] += was * was;
-        self.now[i] += is * is;
-        self.both[i] += was * is;
-    }
-
-    /// Those of all samples but the last of each tile.
-    fn add_shared(&mut self, here: &Row, below: &Row) {
-        let mut sums = *self;
-        let learnt = here.learnt.iter().zip(&here.learnt[1..]).zip(&below.learnt);
-        let scene = here.scene.iter().zip(&here.scene[1..]).zip(&below.scene);
-        for (((was, was_right), was_below), ((is, is_right), is_below)) in learnt.zip(scene) {
-            for i in 0..ACROSS {
-                sums.add(i, was_right[i] - was[i], is_right[i] - is[i]);
-            }
-            for i in 0..ACROSS {
-                sums.add(i, was_below[i] - was[i], is_below[i] - is[i]);
-            }
+    fn run(self) {
+        let Self { learnt, scene, sums } = self;
+        let width = sums.then.len();
+        // All of one length that is known: no bounds are left to the loop.
+        let (was, was_right) = (&learnt[..width], &learnt[1..=width]);
+        let (is, is_right) = (&scene[..width], &scene[1..=width]);
+        let (was_below, is_below) = (&learnt[width..2 * width], &scene[width..2 * width]);
+        let (then, now, both) =
+            (&mut sums.then[..width], &mut sums.now[..width], &mut sums.both[..width]);
+        for x in 0..width {
+            let (right, below) = (was_right[x] - was[x], was_below[x] - was[x]);
+            let (is_right, is_below) = (is_right[x] - is[x], is_below[x] - is[x]);
+            let (is_right, is_below) = (f32::from(is_right), f32::from(is_below));
+            then[x] += right * right + below * below;
+            now[x] += is_right * is_right + is_below * is_below;
+            both[x] += right * is_right + below * is_below;
         }
-        *self = sums;
     }
 }
 
@@ -120,9 +96,9 @@ impl Sums {
 mod tests {
     use super::*;
 
-    /// To the last bit: sample by sample, row by row, first to the right and then below.
+    /// To the last bit: down the columns, then over those of a tile.
     #[test]
-    fn sums_are_made_in_the_order_of_the_samples() {
+    fn sums_are_those_of_their_definition_whatever_the_size() {
         let mut rng = fastrand::Rng::with_seed(3);
         let mut tiles = Tiles::default();
         for (width, rows) in [(16, 2), (17, 5), (33, 1), (80, 8), (241, 23), (97, 0), (25, 4)] {
@@ -131,20 +107,23 @@ mod tests {
             let columns: Columns =
                 std::array::from_fn(|i| i * (width - 1) / ACROSS..(i + 1) * (width - 1) / ACROSS);
             let sums = tiles.sums((&learnt, &scene), width, &columns);
-            for (i, xs) in columns.into_iter().enumerate() {
+            for (sums, xs) in sums.into_iter().zip(columns) {
                 let (mut then, mut now, mut both) = (0.0_f32, 0.0_f32, 0.0_f32);
-                for y in 1..rows.max(1) {
-                    for at in xs.clone().map(|x| (y - 1) * width + x) {
-                        for next in [at + 1, at + width] {
-                            let was = learnt[next] - learnt[at];
-                            let is = f32::from(scene[next]) - f32::from(scene[at]);
-                            then += was * was;
-                            now += is * is;
-                            both += was * is;
-                        }
+                for x in xs {
+                    let (mut down_then, mut down_now, mut down_both) = (0.0_f32, 0.0_f32, 0.0_f32);
+                    for at in (1..rows.max(1)).map(|y| (y - 1) * width + x) {
+                        let was = [at + 1, at + width].map(|next| learnt[next] - learnt[at]);
+                        let is = [at + 1, at + width]
+                            .map(|next| f32::from(scene[next]) - f32::from(scene[at]));
+                        down_then += was[0] * was[0] + was[1] * was[1];
+                        down_now += is[0] * is[0] + is[1] * is[1];
+                        down_both += was[0] * is[0] + was[1] * is[1];
                     }
+                    then += down_then;
+                    now += down_now;
+                    both += down_both;
                 }
-                assert_eq!((sums.then[i], sums.now[i], sums.both[i]), (then, now, both), "{width}");
+                assert_eq!((sums.then, sums.now, sums.both), (then, now, both), "{width}");
             }
         }
     }
