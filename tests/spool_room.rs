@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use fixture::{BOOT, Closed, Fixture, OTHER_BOOT, SECOND_BOOT, moment};
 use small_disk::SmallDisk;
+use tokio::time::timeout;
 use vedette::account::{Account, Refusal};
 use vedette::clock::{BootId, BootTime, WallTime};
 use vedette::contract::Class;
@@ -22,6 +23,8 @@ use vedette::spool::{
 };
 use vedette::still::Shot;
 
+/// Far more than a spool takes that looks for room every few seconds: only for a test that fails.
+const LIMIT: Duration = Duration::from_secs(120);
 const HOUR: u64 = 3600 * 1_000_000_000;
 
 fn lost(s: &Snapshot, why: Loss) -> u64 {
@@ -311,7 +314,7 @@ async fn a_first_start_on_a_full_disk_refuses_pictures_and_opens_when_there_is_r
     assert!(spool.claim(Order::Newest).await.unwrap().is_none());
     let mut changed = spool.changed();
     disk.free();
-    changed.changed().await.unwrap();
+    timeout(LIMIT, changed.changed()).await.expect("the spool opens").unwrap();
     let kept = offer(&spool, &mut next).await.unwrap();
     let s = spool.snapshot().await.unwrap();
     assert!(s.holds() && s.kept == 1, "{s:?}");
@@ -344,7 +347,7 @@ async fn a_later_start_on_a_full_disk_without_a_reserve_loses_nothing() {
     let waits = matches!(spool.snapshot().await, Err(SpoolError::NoRoom));
     disk.free();
     if waits {
-        changed.changed().await.unwrap();
+        timeout(LIMIT, changed.changed()).await.expect("the spool opens").unwrap();
     }
     next = opened.next_seq;
     kept.push(offer(&spool, &mut next).await.unwrap());
