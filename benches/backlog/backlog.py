@@ -98,7 +98,7 @@ class Agent:
         raise SystemExit(f"waited {patience} s in vain; last: {self.status()}")
 
     def first_frame(self):
-        return self.until(lambda s: s["cameras"]["street"]["frames"] > 0, 600)[0]
+        return self.until(lambda s: s["cameras"]["street"]["frames"] > 0, 120)[0]
 
     def end(self, how=signal.SIGTERM):
         self.child.send_signal(how)
@@ -220,6 +220,8 @@ def main():
         folder = args.folder or stack.enter_context(
             tempfile.TemporaryDirectory(prefix="backlog.", dir="target/tmp")
         )
+        # The agent takes its configuration's paths from where that file lies.
+        folder = os.path.abspath(folder)
         few = lay(args, folder, "1000", 1000, args.size)
         many = lay(args, folder, str(args.pictures), args.pictures, args.size)
         holes = lay(args, folder, "with-holes", args.pictures // 2, args.size, args.pictures // 2)
