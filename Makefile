@@ -49,7 +49,7 @@ backlog: ## a million pictures in the spool: claims, starts, a rebuild, draining
 idle: ## an hour of nothing to do, as root: what reaches the disk; IDLE=10 is ten minutes
 	@benches/idle/run $(IDLE)
 
-soak: ## ten minutes of 1080p uploads: memory and its slope; SOAK="--frames 1000000 --fps 2000" is a million small frames
+soak: ## ten minutes of 1080p uploads: memory and its slope; SOAK="--frames 1000000 --fps 1000" is a million small frames
 	@tools/setup bench
 	@benches/soak/run $(SOAK)
 
