@@ -63,7 +63,7 @@ impl Agent {
             return;
         }
         let now = self.deps.clock.boottime();
-        let changes = self.board.update(&self.alarms(), now);
+        let changes = self.board.update(&self.alarms(&self.still_open()), now);
         let wall = self.timekeeper.wall_at(now);
         let new = changes.iter().map(|change| Message {
             kind: Kind::Alarm,

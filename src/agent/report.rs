@@ -56,6 +56,8 @@ impl Agent {
         });
         let mut cameras: BTreeMap<_, _> = closed.chain(open).collect();
         let wall = self.timekeeper.wall_at(self.deps.clock.boottime());
+        // Looked at once: a driver may let go at any time, and the alarm tells what the field tells.
+        let still_open = self.still_open();
         for settings in &self.config.cameras {
             if let Some(camera) = cameras.get_mut(&settings.profile.camera) {
                 camera.schedule = schedule(&settings.clock, wall);
@@ -68,9 +70,9 @@ impl Agent {
             boot: self.boot.0.clone(),
             uptime_s: self.began.elapsed().as_secs(),
             healthy: false,
-            alarms: self.alarms(),
+            alarms: self.alarms(&still_open),
             config: self.deps.config.clone(),
-            privacy: self.privacy.status(self.still_open()),
+            privacy: self.privacy.status(still_open),
             clock: self.clock_status(),
             cameras,
             run: self.run_status(),
@@ -81,11 +83,11 @@ impl Agent {
         }
     }
 
-    /// What is wrong now, but for the spool's account.
-    pub(super) fn alarms(&self) -> Vec<Alarm> {
+    /// What is wrong now, but for the spool's account. `still_open` names cameras whose drivers hang.
+    pub(super) fn alarms(&self, still_open: &[String]) -> Vec<Alarm> {
         let mut alarms = self.deps.alarms.clone();
         let mut raise = |alarm: Alarm| alarms.push(alarm);
-        self.privacy.alarm(&self.still_open()).into_iter().for_each(&mut raise);
+        self.privacy.alarm(still_open).into_iter().for_each(&mut raise);
         for (name, camera) in &self.cameras {
             if let State::Lost(why) = camera.running.counters.state() {
                 raise(Alarm::about("camera", name, format!("{name} is lost: {why}")));
